@@ -1,0 +1,1 @@
+"""Generic numerics: arrays, operators and callbacks; nothing of tokens or attention."""
