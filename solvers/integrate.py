@@ -1,0 +1,327 @@
+r"""The time loop: :math:`\dot u = \lambda u + N(u)` from depth to depth, with error control and grid refinement.
+
+The state is an array (rows, columns); the linear term lambda has one entry a column; a row is a unit of error control.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+
+from solvers import exponential
+from solvers.compiled import FloatArray, Rate, Tables, padded
+
+Reason = Literal["reached", "guard", "paused", "underflow"]
+Refinement = tuple["Semilinear", FloatArray, "Control"]
+
+REASONS: tuple[Reason, ...] = ("reached", "guard", "paused", "underflow")
+SECONDS_PER_CHUNK = 0.15
+MOST_STEPS = 2**40
+MOST_REFINEMENTS = 64
+
+
+@dataclass(frozen=True)
+class Semilinear:
+    """The system du/dt = linear * u + N(u).
+
+    Parameters
+    ----------
+    linear
+        One entry a column, (columns,).
+    rate
+        ``rate(state, out, tables)`` writes N(state) into ``out``: made by `compiled_rate`, or any callable.
+    tables
+        Up to 16 two-dimensional arrays, handed to ``rate`` followed by empty ones.
+    compiled
+        Whether ``rate`` is made by `compiled_rate`; the time loop is then compiled too.
+    """
+
+    linear: FloatArray
+    rate: Rate
+    tables: Tables = ()
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Control:
+    """Accuracy of a step, and when to give up.
+
+    Parameters
+    ----------
+    rtol, atol
+        A step is accepted when in every row j, max_k |error_jk| <= atol + rtol * max_k |u_jk|.
+    guard
+        One entry a column: the run stops before a step after which max_jk |u_jk| * guard_k > 1.
+    smallest_step
+        A run that needs smaller steps ends with reason "underflow" (at latest at 16 roundings of the depth).
+    """
+
+    rtol: float = 1e-8
+    atol: float = 1e-12
+    guard: FloatArray | None = None
+    smallest_step: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse tolerances that no step can meet."""
+        for name in ("rtol", "atol", "smallest_step"):
+            value = getattr(self, name)
+            if not 0.0 <= value < np.inf:
+                raise ValueError(f"control: {name} must be finite and not negative, got {value!r}")
+        if self.rtol + self.atol == 0.0:
+            raise ValueError("control: rtol and atol are both 0; give one a positive value")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Where a run ended, and what it cost.
+
+    Parameters
+    ----------
+    state, depth
+        The last accepted state and its depth.
+    step
+        Proposal for the next step.
+    accepted, rejected, evaluations
+        Numbers of steps and of evaluations of the rate.
+    reason
+        "reached", or what stopped the run before: "guard", "paused" (``most_steps``), "underflow" (the step).
+    """
+
+    state: FloatArray
+    depth: float
+    step: float
+    accepted: int
+    rejected: int
+    evaluations: int
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A system under way: everything that one compiled call needs, checked and laid out."""
+
+    system: Semilinear
+    control: Control
+    tables: Tables
+    columns: exponential.Columns
+    memory: exponential.Memory
+
+    def go(self, stop: float, most_steps: int) -> Reason:
+        """Step to ``stop``, with at most ``most_steps`` attempts."""
+        control = self.control
+        limits = exponential.Limits(
+            float(stop), float(control.rtol), float(control.atol), float(control.smallest_step), most_steps
+        )
+        if self.system.compiled:
+            code = exponential.run_compiled(self.system.rate, self.tables, self.memory, self.columns, limits)
+        else:
+            # The loop finds values that are not finite and takes a smaller step: no warning is due.
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                code = exponential.run(self.system.rate, self.tables, self.memory, self.columns, limits)
+        return REASONS[code]
+
+    @property
+    def state(self) -> FloatArray:
+        """A copy of the last accepted state."""
+        return self.memory.stages[self.memory.counts[exponential.SIDE]].copy()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether the current state is beyond the guard."""
+        return exponential.exceeds(
+            self.memory.stages[self.memory.counts[exponential.SIDE]], self.columns.guard
+        )
+
+    def outcome(self, reason: Reason, before: Sequence[int] = (0, 0, 0)) -> Outcome:
+        """Report, adding the counts of runs ``before`` this one."""
+        numbers, counts = self.memory.numbers, self.memory.counts
+        return Outcome(
+            state=self.state,
+            depth=float(numbers[exponential.DEPTH]),
+            step=float(numbers[exponential.STEP]),
+            accepted=int(counts[exponential.ACCEPTED]) + before[0],
+            rejected=int(counts[exponential.REJECTED]) + before[1],
+            evaluations=int(counts[exponential.EVALUATIONS]) + before[2],
+            reason=reason,
+        )
+
+
+def _prepare(
+    system: Semilinear, state: FloatArray, depth: float, control: Control, step: float | None
+) -> _Run:
+    """Check the shapes, and lay out what the stepper needs."""
+    linear = np.ascontiguousarray(system.linear)
+    if state.ndim != 2 or linear.shape != state.shape[1:]:
+        raise ValueError(
+            f"integrate: state must be (rows, columns) and linear (columns,), got {state.shape} and {linear.shape}"
+        )
+    if system.compiled and (np.iscomplexobj(state) or np.iscomplexobj(linear)):
+        raise ValueError("integrate: compiled rates take real states; pass a plain function for complex ones")
+    guard = np.empty(0) if control.guard is None else np.ascontiguousarray(control.guard, dtype=np.float64)
+    if guard.size and guard.shape != linear.shape:
+        raise ValueError(f"integrate: guard must be {linear.shape} like linear, got {guard.shape}")
+    if step is not None and not step > 0.0:
+        raise ValueError(f"integrate: step must be positive, got {step!r}; leave it out to have it chosen")
+    memory = exponential.remember(state, linear, float(depth), 0.0 if step is None else float(step))
+    return _Run(system, control, padded(system.tables), exponential.Columns(linear, guard), memory)
+
+
+def advance(
+    system: Semilinear,
+    state: FloatArray,
+    start: float,
+    stop: float,
+    control: Control,
+    step: float | None = None,
+    most_steps: int = MOST_STEPS,
+) -> Outcome:
+    """Solve from ``start`` to ``stop``.
+
+    Parameters
+    ----------
+    state
+        (rows, columns); not changed.
+    step
+        First step to try; chosen when left out.
+    most_steps
+        Attempts after which the run ends with reason "paused".
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or ``stop`` lies before ``start``.
+    """
+    if not start <= stop < np.inf:
+        raise ValueError(f"advance: stop must be finite and not before start = {start!r}, got {stop!r}")
+    run = _prepare(system, state, start, control, step)
+    return run.outcome(run.go(stop, most_steps))
+
+
+@dataclass
+class _Pace:
+    """How many steps fit in a chunk of wall time: short enough to be interrupted and to report progress."""
+
+    most_steps: int = 8
+    reported: float = field(default_factory=perf_counter)
+
+    def measure(self, seconds: float, attempts: int) -> None:
+        """Adapt to what the last chunk took; chunks grow at most eightfold."""
+        if attempts > 0:
+            fitting = SECONDS_PER_CHUNK * attempts / max(seconds, 1e-9)
+            self.most_steps = max(1, int(min(fitting, 8.0 * self.most_steps)))
+
+    def due(self) -> bool:
+        """Tell whether a report is due."""
+        now = perf_counter()
+        if now - self.reported < SECONDS_PER_CHUNK:
+            return False
+        self.reported = now
+        return True
+
+
+@dataclass
+class _Journey:
+    """The current run, and the counts of those that refinement replaced."""
+
+    run: _Run
+    before: tuple[int, int, int] = (0, 0, 0)
+    refinements: int = 0
+
+    def outcome(self, reason: Reason) -> Outcome:
+        """Report the whole journey."""
+        return self.run.outcome(reason, self.before)
+
+    def refined(self, refine: Callable[[float, FloatArray], Refinement | None] | None) -> bool:
+        """Go on with a finer system, if there is one."""
+        now = self.outcome("guard")
+        self.refinements += 1
+        if refine is None or self.refinements > MOST_REFINEMENTS:
+            return False
+        finer = refine(now.depth, now.state)
+        if finer is None:
+            return False
+        system, state, control = finer
+        self.run = _prepare(system, state, now.depth, control, now.step if now.step > 0.0 else None)
+        self.before = (now.accepted, now.rejected, now.evaluations)
+        return True
+
+
+def _reach(
+    journey: _Journey,
+    stop: float,
+    refine: Callable[[float, FloatArray], Refinement | None] | None,
+    progress: Callable[[float, float, int, int], None] | None,
+    pace: _Pace,
+) -> Reason:
+    """Solve to one depth in chunks, refining where the guard asks for it."""
+    while True:
+        counts = journey.run.memory.counts
+        attempts = int(counts[exponential.ACCEPTED] + counts[exponential.REJECTED])
+        started = perf_counter()
+        reason = "guard" if journey.run.guarded else journey.run.go(stop, pace.most_steps)
+        attempts = int(counts[exponential.ACCEPTED] + counts[exponential.REJECTED]) - attempts
+        pace.measure(perf_counter() - started, attempts)
+        if progress is not None and pace.due():
+            now = journey.outcome(reason)
+            progress(now.depth, now.step, now.accepted, now.rejected)
+        if attempts > 1:
+            journey.refinements = 0
+        if reason == "guard":
+            if not journey.refined(refine):
+                return reason
+        elif reason != "paused":
+            return reason
+
+
+def integrate(
+    system: Semilinear,
+    state: FloatArray,
+    depths: Sequence[float] | FloatArray,
+    control: Control,
+    *,
+    observe: Callable[[int, float, FloatArray], None],
+    refine: Callable[[float, FloatArray], Refinement | None] | None = None,
+    progress: Callable[[float, float, int, int], None] | None = None,
+) -> Outcome:
+    """Solve through all ``depths``, and show the state at each.
+
+    Parameters
+    ----------
+    state
+        (rows, columns) at ``depths[0]``; not changed.
+    depths
+        Increasing; each is hit exactly, without influence on the result from the wall clock.
+    observe
+        ``observe(index, depth, state)``, called at every depth including the first, with an array that may be kept.
+    refine
+        ``refine(depth, state)`` is called when the guard trips (also by the first state), with the state before; it
+        returns (system, state, control) to go on with, or None to stop with reason "guard".
+    progress
+        ``progress(depth, step, accepted, rejected)``, called a few times a second.
+
+    Returns
+    -------
+    Outcome
+        The last state and the totals.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit or the depths do not increase.
+    KeyboardInterrupt
+        On an interrupt, at most about a fifth of a second late; everything observed before stands.
+    """
+    targets = [float(depth) for depth in depths]
+    if not targets or not np.all(np.isfinite(targets)) or not np.all(np.diff(targets) > 0.0):
+        raise ValueError(f"integrate: depths must be finite and increase, got {depths!r}")
+    journey = _Journey(_prepare(system, state, targets[0], control, None))
+    pace = _Pace()
+    reason: Reason = "reached"
+    for index, target in enumerate(targets):
+        reason = _reach(journey, target, refine, progress, pace)
+        if reason != "reached":
+            return journey.outcome(reason)
+        observe(index, target, journey.run.state)
+    return replace(journey.outcome(reason), depth=targets[-1])
