@@ -1,0 +1,167 @@
+"""CPU time to a given error: the scipy script and meanfield-pde in one process and thread, warm, in turns."""
+
+import argparse
+import math
+import platform
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import scipy
+
+from benchmarks import scipy_script
+from benchmarks.ours import ours
+from benchmarks.problems import PROBLEMS, Prepare, Problem
+from benchmarks.tuning import Trial, cheapest, cpu_seconds, survey
+
+TARGETS = (1e-3, 1e-6, 1e-10)
+CONTENDERS: dict[str, Prepare] = {"scipy": scipy_script.prepare, "meanfield-pde": ours}
+LEAST_SECONDS = 5e-3  # a timing lasts at least this long: several calls when one is shorter
+REPORT = Path(__file__).with_name("README.md")
+MARKERS = ("<!-- peers:begin -->", "<!-- peers:end -->")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A contender's chosen setting, with median CPU seconds of a warm run and of its preparation."""
+
+    trial: Trial
+    seconds: float
+    preparation: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One problem at one target; a contender that does not reach the target is missing."""
+
+    problem: Problem
+    target: float
+    measurements: dict[str, Measurement]
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times less CPU time meanfield-pde takes than the script."""
+        if set(self.measurements) != set(CONTENDERS):
+            return None
+        return self.measurements["scipy"].seconds / self.measurements["meanfield-pde"].seconds
+
+
+def available() -> dict[str, Prepare]:
+    """Return the contenders that are there: the script alone as long as no solver is connected."""
+    try:
+        ours(PROBLEMS[0], 64, 1e-3)
+    except NotImplementedError:
+        return {"scipy": CONTENDERS["scipy"]}
+    return CONTENDERS
+
+
+def compare(problem: Problem, contenders: dict[str, Prepare], repetitions: int) -> list[Row]:
+    """Tune every contender on the problem, then measure the chosen settings against each other."""
+    surveys = {name: survey(prepare, problem) for name, prepare in contenders.items()}
+    rows = []
+    for target in TARGETS:
+        chosen = {name: cheapest(trials, target) for name, trials in surveys.items()}
+        reached = {name: trial for name, trial in chosen.items() if trial is not None}
+        rows.append(Row(problem, target, measure(problem, contenders, reached, repetitions)))
+    return rows
+
+
+def measure(
+    problem: Problem, contenders: dict[str, Prepare], chosen: dict[str, Trial], repetitions: int
+) -> dict[str, Measurement]:
+    """Time the contenders in turn, so that a disturbance of the machine hits all of them; medians."""
+    prepare = {
+        name: partial(contenders[name], problem, trial.resolution, trial.rtol)
+        for name, trial in chosen.items()
+    }
+    runs = {name: build() for name, build in prepare.items()}
+    calls = {name: math.ceil(LEAST_SECONDS / trial.seconds) for name, trial in chosen.items()}
+    timings: dict[str, list[float]] = {name: [] for name in chosen}
+    for _ in range(repetitions):
+        for name, run in runs.items():
+            timings[name].append(cpu_seconds(run, calls[name]))
+    preparation = {name: median(cpu_seconds(build) for _ in range(3)) for name, build in prepare.items()}
+    return {
+        name: Measurement(trial, median(timings[name]), preparation[name]) for name, trial in chosen.items()
+    }
+
+
+def table(rows: list[Row], contenders: dict[str, Prepare]) -> str:
+    """Return the rows as a Markdown table."""
+    titles = ["problem", "error at most"]
+    for name in contenders:
+        titles += [f"{name}: CPU ms", "angles, rtol", "error", "set-up ms"]
+    titles += ["times less CPU"] if len(contenders) == len(CONTENDERS) else []
+    lines = [titles, ["---"] * 2 + ["---:"] * (len(titles) - 2)]
+    lines += [_cells(row, contenders, with_ratio=len(contenders) == len(CONTENDERS)) for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _cells(row: Row, contenders: dict[str, Prepare], *, with_ratio: bool) -> list[str]:
+    cells = [row.problem.name, f"{row.target:.0e}"]
+    for name in contenders:
+        found = row.measurements.get(name)
+        cells += _contender_cells(found) if found else ["not reached", "", "", ""]
+    if with_ratio:
+        cells.append("" if row.ratio is None else f"{row.ratio:.1f}")
+    return cells
+
+
+def _contender_cells(found: Measurement) -> list[str]:
+    trial = found.trial
+    return [
+        f"{1e3 * found.seconds:.3g}",
+        f"{trial.resolution}, {trial.rtol:.0e}",
+        f"{trial.error:.1e}",
+        f"{1e3 * found.preparation:.2g}",
+    ]
+
+
+def machine() -> str:
+    """Return one line on what the numbers were measured with."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor()
+    versions = f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
+    return f"Measured on one thread of {model}, {versions}."
+
+
+def write(report: str, path: Path = REPORT) -> None:
+    """Replace what stands between the markers of ``path``.
+
+    Raises
+    ------
+    ValueError
+        When the markers are not there.
+    """
+    begin, end = MARKERS
+    text = path.read_text(encoding="utf-8")
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{path}: must hold {begin} and {end} once each")
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
+    path.write_text(f"{before}{begin}\n{report}\n{end}{after}", encoding="utf-8")
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks peers", description=__doc__)
+    parser.add_argument(
+        "--write", action="store_true", help=f"put the table into {REPORT.name} beside this script"
+    )
+    parser.add_argument("--repetitions", type=int, default=21, help="interleaved timings of each contender")
+    parser.add_argument(
+        "--problem", choices=[p.name for p in PROBLEMS], help="one problem only (not with --write)"
+    )
+    options = parser.parse_args(arguments)
+    if options.write and options.problem:
+        parser.error("--write needs all problems")
+    contenders = available()
+    problems = [problem for problem in PROBLEMS if options.problem in {None, problem.name}]
+    rows = [row for problem in problems for row in compare(problem, contenders, options.repetitions)]
+    report = f"{table(rows, contenders)}\n\n{machine()}"
+    print(report)
+    if options.write:
+        write(report)
