@@ -1,0 +1,49 @@
+"""Configurations: what TOML files may say, checked once; one clear message for what is wrong."""
+
+from meanfield_pde.config.attention import Attention, Head
+from meanfield_pde.config.configuration import Configuration
+from meanfield_pde.config.files import find_file, read_table
+from meanfield_pde.config.initial import Initial, MixtureComponent
+from meanfield_pde.config.loading import load, loads
+from meanfield_pde.config.memory import available_memory, check_memory, estimate_memory
+from meanfield_pde.config.overrides import parse_assignments
+from meanfield_pde.config.schema import Auxiliary, Drift, Encoding, Noise, Output, Prompt, Solver, Time, Token
+from meanfield_pde.config.tables import (
+    AuxiliaryTable,
+    auxiliary_table,
+    bias_table,
+    encoding_table,
+    initial_table,
+    prompt_angles,
+)
+
+__all__ = [
+    "Attention",
+    "Auxiliary",
+    "AuxiliaryTable",
+    "Configuration",
+    "Drift",
+    "Encoding",
+    "Head",
+    "Initial",
+    "MixtureComponent",
+    "Noise",
+    "Output",
+    "Prompt",
+    "Solver",
+    "Time",
+    "Token",
+    "auxiliary_table",
+    "available_memory",
+    "bias_table",
+    "check_memory",
+    "encoding_table",
+    "estimate_memory",
+    "find_file",
+    "initial_table",
+    "load",
+    "loads",
+    "parse_assignments",
+    "prompt_angles",
+    "read_table",
+]

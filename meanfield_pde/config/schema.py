@@ -1,0 +1,250 @@
+"""The tables of a configuration on the circle: keys, defaults, ranges, and which keys belong together."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, model_validator
+
+from meanfield_pde.config.base import Options, Table
+from meanfield_pde.config.values import (
+    MOST,
+    Count,
+    Finite,
+    Index,
+    Name,
+    NonNegative,
+    Positive,
+    RuleError,
+    as_float,
+    choice,
+    integer,
+    listing,
+    number,
+)
+
+__all__ = ["Auxiliary", "Drift", "Encoding", "Noise", "Output", "Prompt", "Solver", "Time", "Token"]
+
+FINEST = 2**20
+"""Largest resolution accepted at all: far beyond what a density that is worth resolving needs."""
+
+Resolution = Annotated[int, integer(least=8, most=FINEST)]
+Angles = Annotated[tuple[Finite, ...], listing("a list of angles in radians, at least one")]
+Weights = Annotated[tuple[Positive, ...], listing("a list of numbers > 0, one per angle")]
+
+
+class Token(Table):
+    """Token space and the resolution that the computation starts from."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"dimension"})
+
+    space: Annotated[Literal["circle"], choice("circle", later=("sphere", "zonal", "torus"))] = "circle"
+    resolution: Resolution = 128
+
+    @property
+    def dimension(self) -> int:
+        """Dimension d of the space that holds the tokens as unit vectors."""
+        return 2
+
+
+class Auxiliary(Table):
+    """Nodes and weights of the auxiliary distribution."""
+
+    options: ClassVar[Options] = {
+        "kind": {
+            "none": (),
+            "uniform": ("nodes",),
+            "legendre": ("nodes",),
+            "table": ("file", "dataset", "z_dataset", "weights_dataset"),
+        }
+    }
+    required: ClassVar[tuple[str, ...]] = ("nodes", "file")
+
+    kind: Annotated[
+        Literal["none", "uniform", "legendre", "table"], choice("none", "uniform", "legendre", "table")
+    ] = "none"
+    nodes: Count | None = None
+    file: Name | None = None
+    dataset: Name | None = None
+    z_dataset: Name | None = None
+    weights_dataset: Name | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_node_without_auxiliary(cls, values: Any) -> Any:
+        # nodes = 1 says the same as its absence: nothing is ignored.
+        single = (
+            isinstance(values, dict) and values.get("kind", "none") == "none" and values.get("nodes") == 1
+        )
+        if single and not isinstance(values["nodes"], bool):
+            return {key: value for key, value in values.items() if key != "nodes"}
+        return values
+
+
+class Encoding(Table):
+    """How the auxiliary variable enters what queries, keys and values see."""
+
+    options: ClassVar[Options] = {
+        "kind": {
+            "none": (),
+            "additive": ("shape", "amplitude", "file", "dataset", "components", "corruption", "seed"),
+            "rotary": ("frequency",),
+        },
+        "shape": {"ring": (), "line": (), "sinusoidal": (), "table": ("file", "dataset", "components")},
+    }
+    required: ClassVar[tuple[str, ...]] = ("frequency", "file")
+    # Switching an encoding off is the ablation that everybody runs: its other keys may stay in the file.
+    tolerated: ClassVar[frozenset[tuple[str, str]]] = frozenset({("kind", "none")})
+
+    kind: Annotated[Literal["none", "additive", "rotary"], choice("none", "additive", "rotary")] = "none"
+    shape: Annotated[
+        Literal["ring", "line", "sinusoidal", "table"], choice("ring", "line", "sinusoidal", "table")
+    ] = "ring"
+    amplitude: Finite = 1.0
+    frequency: Finite | None = None
+    file: Name | None = None
+    dataset: Name | None = None
+    components: Annotated[tuple[Index, ...], listing("a list of component numbers from 0")] | None = None
+    corruption: NonNegative = 0.0
+    seed: Index = 0
+
+    @model_validator(mode="after")
+    def _components_differ(self) -> Self:
+        if self.components and len(set(self.components)) < len(self.components):
+            raise RuleError("components", "must be different component numbers", value=self.components)
+        return self
+
+
+class Prompt(Table):
+    """Fixed tokens that all others attend to."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"points"})
+
+    angles: Angles | None = None
+    weights: Weights | None = None
+    fraction: Annotated[float, number(least=0, below=1)]
+    per_node: Name | None = None
+    per_node_dataset: Name | None = None
+    positions: Annotated[tuple[Finite, ...], listing("a list of numbers, the z of each angle")] | None = None
+
+    @model_validator(mode="after")
+    def _either_shared_or_per_node(self) -> Self:
+        if self.per_node is None:
+            self._check_shared()
+            return self
+        for key in ("angles", "weights", "positions"):
+            if getattr(self, key) is not None:
+                raise RuleError(
+                    key,
+                    "has no effect with per_node, which gives one prompt per node: remove one of them",
+                    value=getattr(self, key),
+                )
+        return self
+
+    def _check_shared(self) -> None:
+        if self.angles is None:
+            raise RuleError("angles", "is required (or per_node, for one prompt per node) and is missing")
+        if self.per_node_dataset is not None:
+            raise RuleError("per_node_dataset", "has no effect without per_node", value=self.per_node_dataset)
+        for key in ("weights", "positions"):
+            values = getattr(self, key)
+            if values is not None and len(values) != len(self.angles):
+                raise RuleError(
+                    key, f"must have one entry per angle, that is {len(self.angles)} of them", value=values
+                )
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Weights of the shared prompt tokens, normalised to sum 1; equal when none are given."""
+        weights = self.weights or (1.0,) * len(self.angles or ())
+        return tuple(weight / sum(weights) for weight in weights)
+
+
+def _constant_parameters(value: object) -> object:
+    if isinstance(value, (list, tuple)) and value and all(isinstance(row, (list, tuple)) for row in value):
+        raise ValueError(
+            "is not available yet in this version as a list of rows; one row, constant in depth, is"
+        )
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("must be a list of numbers")  # noqa: TRY004 (pydantic collects ValueError only)
+    return value
+
+
+class Drift(Table):
+    """Feed-forward drift with fixed parameters on the fields 1, cos θ, sin θ, …, cos Kθ, sin Kθ."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"activation", "width", "seed", "intervals"})
+
+    features: Annotated[Literal["harmonics"], choice("harmonics", later=("perceptron",))] = "harmonics"
+    degree: Index
+    parameters: Annotated[tuple[Finite, ...], BeforeValidator(_constant_parameters)]
+
+    @model_validator(mode="after")
+    def _one_parameter_per_field(self) -> Self:
+        expected = 2 * self.degree + 1
+        if len(self.parameters) != expected:
+            raise RuleError(
+                "parameters",
+                f"must have 2 degree + 1 = {expected} entries, has {len(self.parameters)}",
+                value=self.parameters,
+            )
+        return self
+
+
+class Noise(Table):
+    """Noise strength of the tokens."""
+
+    sigma: NonNegative = 0.0
+
+
+def _count_or_depths(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool) and 2 <= value <= MOST:
+        return value
+    depths = [as_float(depth) for depth in value] if isinstance(value, (list, tuple)) else []
+    if len(depths) < 2 or not all(map(math.isfinite, depths)):
+        raise ValueError("must be an integer >= 2 or an increasing list of depths from 0 to final")
+    return tuple(depths)
+
+
+class Time(Table):
+    """Depth at which the computation ends, and the depths at which states are saved."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"stop"})
+
+    final: Positive
+    save: Annotated[int | tuple[float, ...], BeforeValidator(_count_or_depths)] = 101
+
+    @model_validator(mode="after")
+    def _depths_cover_the_interval(self) -> Self:
+        if isinstance(self.save, int):
+            return self
+        increasing = all(earlier < later for earlier, later in pairwise(self.save))
+        if not increasing or self.save[0] != 0 or self.save[-1] != self.final:
+            raise RuleError(
+                "save", f"must be depths that increase from 0 to final = {self.final:g}", value=self.save
+            )
+        return self
+
+    @property
+    def states(self) -> int:
+        """Number of saved states."""
+        return self.save if isinstance(self.save, int) else len(self.save)
+
+
+class Solver(Table):
+    """Time stepper, its tolerances, and the finest grid it may refine to."""
+
+    method: Annotated[
+        Literal["auto", "spectral"], choice("auto", "spectral", later=("finite-volume", "characteristics"))
+    ] = "auto"
+    rtol: Annotated[float, number(least=1e-14, most=0.1)] = 1e-8
+    atol: Annotated[float, number(above=0, most=0.1)] = 1e-10
+    max_resolution: Resolution = 4096
+
+
+class Output(Table):
+    """What the output file holds of the density: all saved states, or the last one."""
+
+    density: Annotated[Literal["all", "last"], choice("all", "last")] = "all"

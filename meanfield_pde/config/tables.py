@@ -1,0 +1,181 @@
+"""The data that a configuration refers to, read and checked against the number of nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from meanfield_pde.config.files import find_file, read_table, table_shape
+from meanfield_pde.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from meanfield_pde.config.attention import Head
+    from meanfield_pde.config.configuration import Configuration
+
+__all__ = [
+    "AuxiliaryTable",
+    "auxiliary_table",
+    "bias_table",
+    "encoding_table",
+    "initial_table",
+    "prompt_angles",
+]
+
+MASS_TOLERANCE = 1e-6
+"""Relative error of the mass that a tabulated density may have: data written in single precision pass."""
+
+
+class AuxiliaryTable(NamedTuple):
+    """Nodes z_j of an auxiliary table and their weights, which sum to 1."""
+
+    nodes: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+
+def auxiliary_table(configuration: Configuration) -> AuxiliaryTable:
+    """Nodes and weights of ``auxiliary.kind = "table"``: one node per row.
+
+    z runs from 0 to 1 in row order and weights are equal, unless ``z_dataset`` and ``weights_dataset`` say
+    otherwise.
+
+    Raises
+    ------
+    InputError
+        A file or dataset is missing, lengths differ, or a weight is not positive.
+    """
+    import numpy as np
+
+    table = configuration.auxiliary
+    what = f"{configuration.label}: [auxiliary]"
+    path = find_file(table.file or "", configuration.source, f"{what} file")
+    rows = table_shape(path, table.dataset, f"{what} file")[0]
+    nodes = np.linspace(0.0, 1.0, rows) if rows > 1 else np.zeros(1)
+    weights = np.full(rows, 1.0 / rows)
+    if table.z_dataset is not None:
+        nodes = _column(read_table(path, table.z_dataset, f"{what} z_dataset"), rows, f"{what} z_dataset")
+    if table.weights_dataset is not None:
+        weights = _column(
+            read_table(path, table.weights_dataset, f"{what} weights_dataset"),
+            rows,
+            f"{what} weights_dataset",
+        )
+        if weights.min() <= 0:
+            raise InputError(f"{what} weights_dataset: must hold numbers > 0, got {weights.min():g}")
+        weights = weights / weights.sum()
+    return AuxiliaryTable(nodes, weights)
+
+
+def encoding_table(configuration: Configuration, nodes: int) -> NDArray[np.float64]:
+    """Rows p(z_j) of ``encoding.shape = "table"`` as they are in the file, shape (nodes, columns).
+
+    Raises
+    ------
+    InputError
+        The number of rows is not the number of nodes, there are fewer columns than the dimension of the
+        tokens, or ``components`` asks for one that does not exist.
+    """
+    table, dimension = configuration.encoding, configuration.token.dimension
+    what = f"{configuration.label}: [encoding]"
+    path = find_file(table.file or "", configuration.source, f"{what} file")
+    rows = read_table(path, table.dataset, f"{what} file")
+    if rows.ndim != 2 or rows.shape[0] != nodes or rows.shape[1] < dimension:
+        raise InputError(
+            f"{what} file: must have one row per node, {nodes}, and at least {dimension} columns, "
+            f"{path.name} has the shape {rows.shape}"
+        )
+    _check_components(configuration, rows.shape)
+    return rows
+
+
+def _check_components(configuration: Configuration, shape: tuple[int, ...]) -> None:
+    components, dimension = configuration.encoding.components, configuration.token.dimension
+    if components is None:
+        return
+    what = f"{configuration.label}: [encoding] components"
+    if shape[1] == dimension:
+        raise InputError(
+            f"{what}: has no effect with {dimension} columns, used as they are, got {list(components)}"
+        )
+    most = min(shape)
+    if len(components) != dimension or max(components) >= most:
+        raise InputError(f"{what}: must be {dimension} numbers from 0 to {most - 1}, got {list(components)}")
+
+
+def bias_table(configuration: Configuration, head: Head, nodes: int) -> NDArray[np.float64]:
+    """Bias b(z_j, z_k) of a head with ``bias = "table"``, shape (nodes, nodes); -inf hides a pair.
+
+    Raises
+    ------
+    InputError
+        The shape is wrong, or a row has no finite entry: such a query would attend to nothing.
+    """
+    import numpy as np
+
+    what = f"{configuration.label}: [attention] {head.place('file')}"
+    path = find_file(head.file or "", configuration.source, what)
+    shape = table_shape(path, head.dataset, what)
+    if shape != (nodes, nodes):
+        raise InputError(
+            f"{what}: must have one row and one column per node, {nodes}, {path.name} has the shape {shape}"
+        )
+    bias = read_table(path, head.dataset, what, infinite_below=True)
+    blind = np.flatnonzero(~np.isfinite(bias).any(axis=1))
+    if blind.size:
+        raise InputError(
+            f"{what}: every row must keep a finite entry, row {blind[0]} (from 0) of {path.name} has none"
+        )
+    return bias
+
+
+def prompt_angles(configuration: Configuration, nodes: int) -> NDArray[np.float64]:
+    """Angles of ``prompt.per_node``, shape (nodes,).
+
+    Raises
+    ------
+    InputError
+        There is not one angle per node.
+    """
+    prompt = configuration.prompt
+    name, dataset = (prompt.per_node, prompt.per_node_dataset) if prompt is not None else (None, None)
+    what = f"{configuration.label}: [prompt] per_node"
+    path = find_file(name or "", configuration.source, what)
+    return _column(read_table(path, dataset, what), nodes, what)
+
+
+def initial_table(configuration: Configuration, nodes: int) -> NDArray[np.float64]:
+    """Densities of ``initial.kind = "table"`` on the angles 2πi/N, shape (1, N) or (nodes, N).
+
+    Raises
+    ------
+    InputError
+        The shape is wrong, a value is negative, or a mass differs from 1 by more than 1e-6.
+    """
+    import numpy as np
+
+    what = f"{configuration.label}: [initial]"
+    path = find_file(configuration.initial.file or "", configuration.source, f"{what} file")
+    densities = np.atleast_2d(read_table(path, configuration.initial.dataset, f"{what} file"))
+    finest = configuration.solver.max_resolution
+    if densities.shape[0] not in {1, nodes} or not 1 < densities.shape[1] <= finest:
+        raise InputError(
+            f"{what} file: must have one row, or one per node ({nodes}), of 2 to {finest} angles "
+            f"(solver.max_resolution), {path.name} has the shape {densities.shape}"
+        )
+    if densities.min() < 0:
+        raise InputError(f"{what} file: must hold densities >= 0, {path.name} has {densities.min():g}")
+    masses = densities.mean(axis=1) * 2 * np.pi
+    worst = int(np.argmax(np.abs(masses - 1)))
+    if abs(masses[worst] - 1) > MASS_TOLERANCE:
+        raise InputError(
+            f"{what} file: must hold densities with integral 1 over the circle to {MASS_TOLERANCE:g}, "
+            f"row {worst} (from 0) of {path.name} has {masses[worst]:.9g}"
+        )
+    return densities
+
+
+def _column(values: NDArray[np.float64], rows: int, what: str) -> NDArray[np.float64]:
+    if values.shape not in {(rows,), (rows, 1)}:
+        raise InputError(f"{what}: must hold one number per node, {rows}, has the shape {values.shape}")
+    return values.reshape(rows)
