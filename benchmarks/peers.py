@@ -77,7 +77,7 @@ def measure(
         for name, trial in chosen.items()
     }
     runs = {name: build() for name, build in prepare.items()}
-    calls = {name: math.ceil(LEAST_SECONDS / trial.seconds) for name, trial in chosen.items()}
+    calls = {name: max(1, math.ceil(LEAST_SECONDS / trial.seconds)) for name, trial in chosen.items()}
     timings: dict[str, list[float]] = {name: [] for name in chosen}
     for _ in range(repetitions):
         for name, run in runs.items():
