@@ -1,0 +1,43 @@
+"""The definition as an operator, for heads with a kernel of their own: any kernel, any encoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from meanfield_pde.arrays import FloatArray
+from meanfield_pde.attention.operators import Setting, Sums
+from meanfield_pde.attention.reference import pair_sums
+
+__all__ = ["Dense"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Dense sums over all pairs (N_x N_z)²; the prompt is left to the layer."""
+
+    setting: Setting
+
+    @cached_property
+    def offset(self) -> FloatArray:
+        """Largest exponent of each query; it does not depend on the densities."""
+        uniform = np.tile(self.setting.space.uniform(), (self.setting.weights.size, 1))
+        return self._pairs(uniform)[0]
+
+    def _pairs(self, coefficients: FloatArray) -> tuple[FloatArray, ...]:
+        attention = replace(self.setting.attention, prompt=None)
+        sums = pair_sums(
+            self.setting.space, attention, self.setting.head, self.setting.space.synthesise(coefficients)
+        )
+        return sums.offset, sums.total, sums.vector, sums.scored
+
+    def sums(self, coefficients: FloatArray) -> Sums:
+        """By the definition."""
+        _, total, vector, _ = self._pairs(coefficients)
+        return Sums(total, np.einsum("ipd,zid->zip", self.setting.projection, vector))
+
+    def scored(self, coefficients: FloatArray) -> FloatArray:
+        """By the definition."""
+        return self._pairs(coefficients)[3]

@@ -1,0 +1,111 @@
+"""What the equation needs to know of a token space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from meanfield_pde.arrays import ComplexArray, FloatArray
+
+__all__ = ["Space"]
+
+
+class Space(Protocol):
+    """A compact token space M in R^d with a grid and a basis in which its Laplacian is diagonal.
+
+    A density ρ is held as real *coefficients* (last axis), the first ``constant`` of which carry its
+    mass alone; a function on the grid as *values* (last axis). Tangential fields have a further
+    axis of length d − 1 for their components along ``frame``.
+    """
+
+    @property
+    def name(self) -> str:
+        """Name in the configuration."""
+
+    @property
+    def resolution(self) -> int:
+        """Size of the grid as the configuration counts it."""
+
+    @property
+    def points(self) -> FloatArray:
+        """Grid points in the embedding, (points, d)."""
+
+    @property
+    def weights(self) -> FloatArray:
+        """Quadrature weights of the grid, (points,); they sum to the volume of M."""
+
+    @property
+    def frame(self) -> FloatArray:
+        """Orthonormal tangent vectors at the grid points, (points, d − 1, d)."""
+
+    @property
+    def eigenvalues(self) -> FloatArray:
+        """Eigenvalues of −Δ, one for each coefficient."""
+
+    @property
+    def constant(self) -> int:
+        """Number of leading coefficients that carry the mass and never move."""
+
+    @property
+    def coordinates(self) -> Mapping[str, FloatArray]:
+        """Grid coordinates as the output names them."""
+
+    @property
+    def period(self) -> float | None:
+        """Period of the coordinate, None where it is not periodic."""
+
+    def uniform(self) -> FloatArray:
+        """Coefficients of the uniform probability density."""
+
+    def analyse(self, values: FloatArray) -> FloatArray:
+        """Coefficients (..., coefficients) of the function with these values, dealiased."""
+
+    def synthesise(self, coefficients: FloatArray) -> FloatArray:
+        """Values (..., points) of a function with these coefficients (of any degree)."""
+
+    def gradient(self, coefficients: FloatArray) -> FloatArray:
+        """Components (..., points, d − 1) of the gradient along ``frame``."""
+
+    def divergence(self, flux: FloatArray) -> FloatArray:
+        """Coefficients of the divergence of a tangential field (..., points, d − 1), dealiased."""
+
+    def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
+        """Rotate the functions (rows, coefficients) by one angle a row: (Rρ)(x) = ρ(R⁻¹x)."""
+
+    def rotations(self, angles: FloatArray) -> FloatArray:
+        """Matrices (rows, d, d) of the rotations that ``rotate`` performs."""
+
+    def first_moment(self, coefficients: FloatArray) -> FloatArray:
+        """First moment ∫ x ρ(x) dx, (..., d)."""
+
+    def plane_wave(self, exponents: FloatArray, degree: int) -> FloatArray:
+        """Functionals (n, coefficients) with L·ρ = ∫ exp(⟨ξ,y⟩ − |ξ|) ρ(y) dy, for rows ξ of (n, d)."""
+
+    def plane_wave_gradient(self, exponents: FloatArray, degree: int) -> FloatArray:
+        """Functionals (n, d, coefficients) with L·ρ = ∫ y exp(⟨ξ,y⟩ − |ξ|) ρ(y) dy."""
+
+    def degree(self, exponent: float, tolerance: float) -> int:
+        """Degree above which ∫ exp(⟨ξ,y⟩) ρ(y) dy, |ξ| = exponent, no longer feels the coefficients of ρ."""
+
+    def width(self, degree: int) -> int:
+        """Number of coefficients up to this degree."""
+
+    def at_least(self, degree: int) -> Space:
+        """Return a space of the same kind whose coefficients reach this degree."""
+
+    def convolution(
+        self, beta: float, metric: FloatArray, value: FloatArray
+    ) -> tuple[ComplexArray, ComplexArray] | None:
+        """Multipliers of exp(β⟨Bx,y⟩ − β|B|) and of its tangential field, None where it is no convolution."""
+
+    def apply_multipliers(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
+        """Multiply coefficients by multipliers of ``convolution``."""
+
+    def resized(self, resolution: int) -> Space:
+        """Return the same space on another grid."""
+
+    def pad(self, coefficients: FloatArray) -> FloatArray:
+        """Coefficients of another resolution, on this one (cut or filled with zeros)."""
+
+    def tail_weights(self) -> FloatArray:
+        """One for the highest coefficients, by which the truncation error is judged, zero elsewhere."""

@@ -1,0 +1,237 @@
+r"""The circle S¹ in R²: trigonometric polynomials on equispaced angles.
+
+A density is held by its Fourier coefficients
+
+.. math:: c_m = \int_0^{2\pi} e^{-im\theta} \rho(\theta)\, d\theta, \qquad m = 0, \dots, K,
+
+stored as real and imaginary parts in turn (Re c₀, Im c₀, Re c₁, …). On a grid of N angles
+K = ⌊(N − 1)/3⌋, so that the product of two such functions has no aliasing error (Orszag's 2/3 rule).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import fft, special
+
+from meanfield_pde.arrays import ComplexArray, FloatArray
+
+__all__ = ["Circle"]
+
+TURN = 2.0 * math.pi
+
+
+@dataclass(frozen=True)
+class Circle:
+    """The circle with ``resolution`` equispaced angles θ_i = 2πi/N; x = (cos θ, sin θ)."""
+
+    resolution: int
+    name: str = "circle"
+    constant: int = 2
+    period: float | None = TURN
+
+    @cached_property
+    def angles(self) -> FloatArray:
+        """Angles of the grid, (points,), radians."""
+        return TURN * np.arange(self.resolution) / self.resolution
+
+    @cached_property
+    def points(self) -> FloatArray:
+        """Grid points, (points, 2)."""
+        return np.stack([np.cos(self.angles), np.sin(self.angles)], axis=1)
+
+    @cached_property
+    def weights(self) -> FloatArray:
+        """Equal quadrature weights 2π/N."""
+        return np.full(self.resolution, TURN / self.resolution)
+
+    @cached_property
+    def frame(self) -> FloatArray:
+        """Unit tangent (−sin θ, cos θ), (points, 1, 2)."""
+        return np.stack([-np.sin(self.angles), np.cos(self.angles)], axis=1)[:, None, :]
+
+    @property
+    def modes(self) -> int:
+        """Highest mode K that is kept."""
+        return (self.resolution - 1) // 3
+
+    @cached_property
+    def eigenvalues(self) -> FloatArray:
+        """Eigenvalues m² of −Δ, twice each."""
+        return np.repeat(np.arange(self.modes + 1, dtype=np.float64) ** 2, 2)
+
+    @property
+    def coordinates(self) -> Mapping[str, FloatArray]:
+        """The angle, named as in the output."""
+        return {"token": self.angles}
+
+    def uniform(self) -> FloatArray:
+        """Coefficients of 1/(2π)."""
+        coefficients = np.zeros(self.width(self.modes))
+        coefficients[0] = 1.0
+        return coefficients
+
+    def analyse(self, values: FloatArray) -> FloatArray:
+        """Coefficients up to mode K of the function with these values on the grid."""
+        spectrum = fft.rfft(values, axis=-1, workers=_workers(values))[..., : self.modes + 1]
+        return _interleaved(spectrum * (TURN / self.resolution))
+
+    def synthesise(self, coefficients: FloatArray) -> FloatArray:
+        """Values on the grid; modes above N/2, if any, are folded onto the grid exactly."""
+        folded = _folded(_complex(coefficients), self.resolution)
+        values = fft.irfft(folded, n=self.resolution, axis=-1, workers=_workers(coefficients))
+        return np.asarray(values * (self.resolution / TURN))
+
+    def gradient(self, coefficients: FloatArray) -> FloatArray:
+        """Derivative along θ, (..., points, 1)."""
+        spectrum = _complex(coefficients)
+        return self.synthesise(_interleaved(1j * np.arange(spectrum.shape[-1]) * spectrum))[..., None]
+
+    def divergence(self, flux: FloatArray) -> FloatArray:
+        """Coefficients of ∂_θ of the only component of the field."""
+        spectrum = _complex(self.analyse(flux[..., 0]))
+        return _interleaved(1j * np.arange(self.modes + 1) * spectrum)
+
+    def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
+        """Multiply mode m of row j by exp(−i m α_j)."""
+        spectrum = _complex(coefficients)
+        return _interleaved(spectrum * np.exp(-1j * np.outer(angles, np.arange(spectrum.shape[-1]))))
+
+    def rotations(self, angles: FloatArray) -> FloatArray:
+        """Rotation matrices (rows, 2, 2)."""
+        cosine, sine = np.cos(angles), np.sin(angles)
+        return np.moveaxis(np.array([[cosine, -sine], [sine, cosine]]), -1, 0)
+
+    def first_moment(self, coefficients: FloatArray) -> FloatArray:
+        """(Re c₁, −Im c₁)."""
+        return coefficients[..., 2:4] * np.array([1.0, -1.0])
+
+    def plane_wave(self, exponents: FloatArray, degree: int) -> FloatArray:
+        r"""Jacobi–Anger: :math:`\int e^{\langle\xi,y\rangle}\rho\,dy = \sum_m I_m(|\xi|) e^{im\varphi} c_m`."""
+        return _functional(*_jacobi_anger(exponents, degree), degree)
+
+    def plane_wave_gradient(self, exponents: FloatArray, degree: int) -> FloatArray:
+        r"""From :math:`(\partial_1 \pm i\partial_2)\, I_m e^{im\varphi} = I_{m\pm1} e^{i(m\pm1)\varphi}`."""
+        bessel, phase = _jacobi_anger(exponents, degree + 1)
+        modes = np.arange(degree + 1)
+        above = bessel[:, modes + 1] * phase[:, modes + 1]
+        below = bessel[:, abs(modes - 1)] * np.where(modes > 0, phase[:, abs(modes - 1)], phase[:, [1]].conj())
+        first, second = (above + below) / 2.0, (above - below) / 2.0j
+        return np.stack([_real_functional(first), _real_functional(second)], axis=1)
+
+    def degree(self, exponent: float, tolerance: float) -> int:
+        """Smallest m with I_m(X)/I_0(X) below the tolerance."""
+        bound = int(40 + 12.0 * math.sqrt(exponent) + min(exponent, 40.0))
+        ratio = special.ive(np.arange(bound + 1), exponent) / special.ive(0, exponent)
+        return max(1, int(np.count_nonzero(ratio > tolerance)))
+
+    def width(self, degree: int) -> int:
+        """Real numbers of the modes 0 … degree."""
+        return 2 * (degree + 1)
+
+    def at_least(self, degree: int) -> Circle:
+        """Return the circle with enough angles to keep all modes up to this degree."""
+        return Circle(max(self.resolution, 3 * degree + 1))
+
+    def convolution(
+        self, beta: float, metric: FloatArray, value: FloatArray
+    ) -> tuple[ComplexArray, ComplexArray] | None:
+        r"""Multipliers of the kernel and its field when B and V are scaled rotations.
+
+        With B = b R_ψ, V = α R_χ and δ = ψ + χ the kernel e^{β⟨Bx,y⟩} multiplies c_m by
+        I_m(βb) e^{imψ}, and the tangential part of ∫ e^{β⟨Bx,y⟩} V y ρ(y) dy has the multipliers
+        (α/2)(i e^{−iδ} I_{m−1} − i e^{iδ} I_{m+1}) e^{imψ}; for B = V = I that is i (m/β) I_m(β).
+        """
+        scaled, valued = _conformal(metric), _conformal(value)
+        if scaled is None or valued is None:
+            return None
+        degree = self.degree(beta * abs(scaled), 1e-17)
+        bessel = special.ive(np.arange(-1, degree + 2), beta * abs(scaled))
+        modes = np.arange(degree + 1)
+        turn = np.exp(1j * modes * np.angle(scaled))
+        delta = np.exp(1j * np.angle(scaled)) * valued
+        field = 0.5j * (np.conj(delta) * bessel[:-2] - delta * bessel[2:])
+        field[0] = field[0].real
+        return bessel[1:-1] * turn, field * turn
+
+    def apply_multipliers(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
+        """Multiply the modes that both have; the values of the result are those of the kernel's integral."""
+        count = min(coefficients.shape[-1] // 2, multipliers.size)
+        return _interleaved(_complex(coefficients[..., : 2 * count]) * (TURN * multipliers[:count]))
+
+    def resized(self, resolution: int) -> Circle:
+        """Return the circle with another number of angles."""
+        return Circle(resolution)
+
+    def pad(self, coefficients: FloatArray) -> FloatArray:
+        """Cut or extend by zero modes."""
+        result = np.zeros((*coefficients.shape[:-1], self.width(self.modes)))
+        count = min(coefficients.shape[-1], result.shape[-1])
+        result[..., :count] = coefficients[..., :count]
+        return result
+
+    def tail_weights(self) -> FloatArray:
+        """One for the upper tenth of the modes (two of them at least)."""
+        first = min(self.modes, max(2, math.ceil(0.9 * self.modes)))
+        return np.repeat((np.arange(self.modes + 1) >= max(1, min(first, self.modes - 1))).astype(np.float64), 2)
+
+
+def _complex(coefficients: FloatArray) -> ComplexArray:
+    return np.ascontiguousarray(coefficients).view(np.complex128)
+
+
+def _interleaved(spectrum: ComplexArray) -> FloatArray:
+    return np.ascontiguousarray(spectrum).view(np.float64)
+
+
+def _workers(values: FloatArray) -> int:
+    """Threads pay only for large batches (measured: from about 2¹⁷ numbers on)."""
+    return -1 if values.size > 131072 else 1
+
+
+def _folded(spectrum: ComplexArray, points: int) -> ComplexArray:
+    """Fold modes beyond N/2 back: e^{imθ} and e^{i(m−N)θ} agree on the grid."""
+    half = points // 2
+    if spectrum.shape[-1] <= (points + 1) // 2:
+        return spectrum
+    folded = np.zeros((*spectrum.shape[:-1], half + 1), dtype=np.complex128)
+    for mode in range(spectrum.shape[-1]):
+        residue = mode % points
+        term = spectrum[..., mode]
+        if residue > half:
+            residue, term = points - residue, np.conj(term)
+        if mode > 0 and (residue == 0 or 2 * residue == points):
+            term = 2.0 * term.real
+        folded[..., residue] += term
+    return folded
+
+
+def _jacobi_anger(exponents: FloatArray, degree: int) -> tuple[FloatArray, ComplexArray]:
+    """Scaled Bessel functions e^{−|ξ|} I_m(|ξ|) and phases e^{imφ}, (n, degree + 1) each."""
+    modes = np.arange(degree + 1)
+    length = np.hypot(exponents[:, 0], exponents[:, 1])
+    angle = np.arctan2(exponents[:, 1], exponents[:, 0])
+    return special.ive(modes, length[:, None]), np.exp(1j * angle[:, None] * modes)
+
+
+def _functional(bessel: FloatArray, phase: ComplexArray, degree: int) -> FloatArray:
+    return _real_functional((bessel * phase)[:, : degree + 1])
+
+
+def _real_functional(terms: ComplexArray) -> FloatArray:
+    """Rows L with L·c = Re(a₀c₀ + 2 Σ_{m≥1} a_m c_m)."""
+    doubled = 2.0 * terms
+    doubled[:, 0] = terms[:, 0].real
+    return _interleaved(np.conj(doubled))
+
+
+def _conformal(matrix: FloatArray) -> complex | None:
+    """Return b e^{iψ} when the matrix is b R_ψ, else None."""
+    (a, b), (c, d) = matrix
+    if a == d and b == -c:
+        return complex(a, c)
+    return None
