@@ -20,6 +20,8 @@ KERNEL_TOLERANCE = 2e-15
 ACCEPTED_ERROR = 1e-12
 #: Exponents beyond which the factors of the kernel would underflow.
 EXPONENT_RANGE = 600.0
+#: Least extent of the region of exponents in which the kernel is reproduced, in every direction.
+THICKNESS = 1.0
 #: Ranks above this take longer to find than they save.
 LARGEST_RANK = 1500
 
@@ -107,14 +109,29 @@ def _factored(setting: Setting, shifts: FloatArray, tolerance: float, nodes: int
     coarse = setting.space.resized(8).at_least(setting.space.degree(float(reach), 1e-15))
     points = coarse.points[:: max(1, len(coarse.points) // (2 * setting.space.degree(float(reach), 1e-15) + 1))]
     keys = (points[None] + chosen[:, None]).reshape(-1, points.shape[1])
-    factored = Factored(setting, Skeleton.build(keys @ setting.metric.T, keys, shifts, tolerance), shifts)
+    queries = _thickened(keys @ setting.metric.T, setting.metric)
+    factored = Factored(setting, Skeleton.build(queries, keys, shifts, tolerance), shifts)
     exponents = (setting.space.points[None] + spread(shifts, 64)[:, None]) @ setting.metric.T
     lowest = support(exponents.reshape(-1, points.shape[1]), shifts).min() - factored.offset.max()
     return factored if lowest > -EXPONENT_RANGE else None
 
 
+def _thickened(queries: FloatArray, metric: FloatArray) -> FloatArray:
+    """Queries with neighbours in every direction where the metric leaves them (nearly) flat.
+
+    The field is the gradient in ξ of what the skeleton reproduces: it must do so in a neighbourhood of the
+    queries, also when β is small or B is singular.
+    """
+    dimension = metric.shape[0]
+    if np.linalg.svd(metric, compute_uv=False)[-1] >= THICKNESS:
+        return queries
+    direction = np.random.default_rng(2).standard_normal((2, len(queries), dimension))
+    direction *= THICKNESS / np.linalg.norm(direction, axis=-1, keepdims=True)
+    return np.concatenate([queries, queries + direction[0], queries + direction[1]])
+
+
 def _error(factored: Factored, shifts: FloatArray, samples: int = 256) -> float:
-    """Largest error of the factored kernel at random pairs of queries and keys."""
+    """Largest error of the factored kernel, and of the kernel times the key, at random queries and keys."""
     rng = np.random.default_rng(1)
     setting = factored.setting
     points = setting.space.points
@@ -126,8 +143,11 @@ def _error(factored: Factored, shifts: FloatArray, samples: int = 256) -> float:
     bound = support(exponents, shifts)[:, None]
     skeleton = factored.skeleton
     charges = skeleton.charges(np.exp(keys @ skeleton.queries.T - skeleton.support))
-    approximate = np.exp(exponents @ skeleton.keys.T - bound) @ charges.T
-    return float(np.abs(approximate - np.exp(exponents @ keys.T - bound)).max())
+    weights = np.exp(exponents @ skeleton.keys.T - bound)
+    exact = np.exp(exponents @ keys.T - bound)
+    value = np.abs(weights @ charges.T - exact).max()
+    moments = [np.abs((weights * a) @ charges.T - exact * b).max() for a, b in zip(skeleton.keys.T, keys.T, strict=True)]
+    return float(max(value, *moments))
 
 
 def spread(shifts: FloatArray, count: int) -> FloatArray:
