@@ -4,19 +4,20 @@ Three kinds of functions make a solver:
 
 * `kernel`: loops over array elements, always compiled (once per argument types, cached on disk);
 * `either`: calls exchangeable parts; compiled when reached from compiled code, plain Python when not;
-* `compiled_rate`: a nonlinear term with the fixed type `RATE`, so that the time loop that calls it is compiled
+* `compiled_rate`: a nonlinear term with the fixed type `RATE`, so that the time loop calling it is compiled
   once for all rates and a new rate compiles nothing but itself.
 
-numba caches by source file: after an edit of a kernel, functions of *other* files that call it must be recompiled
-by touching their file too (a fresh install needs nothing).
+numba caches by source file: after an edit of a kernel, functions of *other* files that call it must be
+recompiled by touching their file too (a fresh install needs nothing).
 """
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
+import numba.types
 import numpy as np
 import numpy.typing as npt
-from numba import njit, types
+from numba import njit
 from numba.extending import register_jitable
 
 P = ParamSpec("P")
@@ -29,10 +30,13 @@ Rate = Callable[[FloatArray, FloatArray, Tables], None]
 TABLE_COUNT = 16
 """Number of coefficient tables that every rate is handed; unused ones are empty."""
 
-MATRIX = types.float64[:, ::1]
-TABLES = types.UniTuple(MATRIX, TABLE_COUNT)
-RATE_SIGNATURE = types.void(MATRIX, MATRIX, TABLES)
-RATE = types.FunctionType(RATE_SIGNATURE)
+# numba's types carry no annotations.
+numba_types: Any = numba.types
+
+MATRIX = numba_types.float64[:, ::1]
+TABLES = numba_types.UniTuple(MATRIX, TABLE_COUNT)
+RATE_SIGNATURE = numba_types.void(MATRIX, MATRIX, TABLES)
+RATE = numba_types.FunctionType(RATE_SIGNATURE)
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -42,7 +46,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 def either(function: Callable[P, R]) -> Callable[P, R]:
     """Let a function run as plain Python, and compiled when compiled code calls it."""
-    return cast("Callable[P, R]", register_jitable(function))
+    return register_jitable(function)
 
 
 def compiled_for(signature: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -1,6 +1,7 @@
-r"""The time loop: :math:`\dot u = \lambda u + N(u)` from depth to depth, with error control and grid refinement.
+r"""The time loop: :math:`\dot u = \lambda u + N(u)` with error control and grid refinement.
 
-The state is an array (rows, columns); the linear term lambda has one entry a column; a row is a unit of error control.
+The state is an array (rows, columns); the linear term lambda has one entry a column; the error is
+controlled row by row.
 """
 
 from collections.abc import Callable, Sequence
@@ -125,13 +126,13 @@ class _Run:
     @property
     def state(self) -> FloatArray:
         """A copy of the last accepted state."""
-        return self.memory.stages[self.memory.counts[exponential.SIDE]].copy()
+        return np.copy(self.memory.states[self.memory.counts[exponential.SIDE]])
 
     @property
     def guarded(self) -> bool:
         """Whether the current state is beyond the guard."""
         return exponential.exceeds(
-            self.memory.stages[self.memory.counts[exponential.SIDE]], self.columns.guard
+            self.memory.states[self.memory.counts[exponential.SIDE]], self.columns.guard
         )
 
     def outcome(self, reason: Reason, before: Sequence[int] = (0, 0, 0)) -> Outcome:
@@ -155,7 +156,8 @@ def _prepare(
     linear = np.ascontiguousarray(system.linear)
     if state.ndim != 2 or linear.shape != state.shape[1:]:
         raise ValueError(
-            f"integrate: state must be (rows, columns) and linear (columns,), got {state.shape} and {linear.shape}"
+            f"integrate: state must be (rows, columns) and linear (columns,), "
+            f"got {state.shape} and {linear.shape}"
         )
     if system.compiled and (np.iscomplexobj(state) or np.iscomplexobj(linear)):
         raise ValueError("integrate: compiled rates take real states; pass a plain function for complex ones")
@@ -294,10 +296,10 @@ def integrate(
     depths
         Increasing; each is hit exactly, without influence on the result from the wall clock.
     observe
-        ``observe(index, depth, state)``, called at every depth including the first, with an array that may be kept.
+        ``observe(index, depth, state)``, called at every depth, the first too; it may keep the array.
     refine
-        ``refine(depth, state)`` is called when the guard trips (also by the first state), with the state before; it
-        returns (system, state, control) to go on with, or None to stop with reason "guard".
+        ``refine(depth, state)`` is called when the guard trips, by the first state already or with the state before;
+        it returns (system, state, control) to go on with, or None to stop with reason "guard".
     progress
         ``progress(depth, step, accepted, rejected)``, called a few times a second.
 

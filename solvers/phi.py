@@ -5,8 +5,8 @@ r"""The functions of exponential integrators, for real and complex arguments.
 
 The quotient loses digits for small :math:`|z|`, the series converges slowly for large: the two meet at
 :math:`|z| = 3/2`, where both are good to a few roundings. No contour integrals, so no complex arithmetic for
-real arguments and two or three dozen operations an entry (Hochbruck & Ostermann 2010, section 2; Kassam & Trefethen 2005
-explain the cancellation).
+real arguments, and two or three dozen operations an entry (Hochbruck & Ostermann 2010, section 2; Kassam &
+Trefethen 2005 explain the cancellation).
 """
 
 from math import factorial
