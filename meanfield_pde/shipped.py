@@ -7,11 +7,19 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["configurations", "data_file", "data_names", "title"]
+__all__ = ["configurations", "data_file", "data_names", "title", "version"]
 
 PACKAGE = Path(__file__).resolve().parent
 DISTRIBUTION = "meanfield-pde"
 INSTALLED = f"share/{DISTRIBUTION}/data"
+
+
+def version() -> str:
+    """Version of the package; "unknown" in a source tree that is not installed."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def configurations() -> dict[str, Path]:

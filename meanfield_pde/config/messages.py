@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 from typing import TYPE_CHECKING, Any, get_args
 
 from meanfield_pde.config.base import Table
 from meanfield_pde.config.values import RuleError
+from meanfield_pde.config.writing import inline
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -82,11 +82,7 @@ def quoted(value: object) -> str:
     """Return the value as TOML writes it, shortened when it is long."""
     if isinstance(value, Table):
         value = value.content()
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = str(value)
-    text = " ".join(text.split())
+    text = " ".join(inline(value).split())
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 

@@ -8,16 +8,20 @@ from meanfield_pde.config.files import find_file, read_table, table_shape
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
     from meanfield_pde.config.attention import Head
     from meanfield_pde.config.configuration import Configuration
+    from meanfield_pde.config.schema import Encoding
 
 __all__ = [
     "AuxiliaryTable",
     "auxiliary_table",
     "bias_table",
+    "data_files",
     "encoding_table",
     "initial_table",
     "prompt_angles",
@@ -173,6 +177,32 @@ def initial_table(configuration: Configuration, nodes: int) -> NDArray[np.float6
             f"row {worst} (from 0) of {path.name} has {masses[worst]:.9g}"
         )
     return densities
+
+
+def data_files(configuration: Configuration) -> tuple[Path, ...]:
+    """All files that the configuration reads its data from.
+
+    Raises
+    ------
+    InputError
+        One of them does not exist.
+    """
+    prompt, heads = configuration.prompt, configuration.heads
+    names = {
+        "[auxiliary] file": configuration.auxiliary.file,
+        "[encoding] file": _used_file(configuration.encoding),
+        "[initial] file": configuration.initial.file,
+        "[prompt] per_node": prompt.per_node if prompt is not None else None,
+    } | {f"[attention] {head.place('file')}": head.file for head in heads if head.bias == "table"}
+    return tuple(
+        find_file(name, configuration.source, f"{configuration.label}: {place}")
+        for place, name in names.items()
+        if name is not None
+    )
+
+
+def _used_file(encoding: Encoding) -> str | None:
+    return encoding.file if encoding.kind == "additive" else None
 
 
 def _column(values: NDArray[np.float64], rows: int, what: str) -> NDArray[np.float64]:

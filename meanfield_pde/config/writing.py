@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["toml"]
+__all__ = ["inline", "toml"]
 
 
 def toml(content: Mapping[str, Any]) -> str:
@@ -33,13 +33,15 @@ def _holds_tables(value: Any) -> bool:
 
 
 def _lines(values: Mapping[str, Any]) -> str:
-    return "\n".join(f"{key} = {_value(value)}" for key, value in values.items())
+    return "\n".join(f"{key} = {inline(value)}" for key, value in values.items())
 
 
-def _value(value: Any) -> str:
+def inline(value: Any) -> str:
     """Value as TOML; strings without control characters are written in TOML as in JSON."""
-    if isinstance(value, list):
-        return f"[{', '.join(_value(entry) for entry in value)}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {inline(entry)}' for key, entry in value.items())} }}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(inline(entry) for entry in value)}]"
     if isinstance(value, (bool, str)):
         return json.dumps(value, ensure_ascii=False)
     return repr(value)  # integers, and floats to the last bit

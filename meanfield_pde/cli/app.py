@@ -1,0 +1,162 @@
+"""The commands and their flags; each hands over to the module that does its work."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from meanfield_pde.errors import InputError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    help="The mean-field limit of Transformers, solved as a PDE: the joint law of tokens and auxiliary "
+    "variables. Exit status: 0 done, 2 wrong input, 3 the computation could not be finished, "
+    "130 interrupted.",
+)
+
+ConfigFile = Annotated[
+    str, typer.Argument(metavar="CONFIG", help="TOML file, or the name of a shipped configuration.")
+]
+ResultFile = Annotated[Path, typer.Argument(metavar="OUT.h5", help="File that solve wrote.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value; repeat for several."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
+Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads to use (default: all).")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from meanfield_pde.shipped import version
+
+        typer.echo(f"meanfield-pde {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version_wanted: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Shipped configuration.")] = "starter",
+    names: Annotated[bool, typer.Option("--list", help="List the shipped configurations.")] = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a commented configuration to start from."""
+    from meanfield_pde.cli.report import Report
+    from meanfield_pde.cli.starting import list_configurations, write_configuration
+
+    report = Report(as_json=as_json, quiet=quiet)
+    if names:
+        list_configurations(report)
+    else:
+        write_configuration(name, overwrite=overwrite, report=report)
+
+
+@app.command()
+def validate(
+    config: ConfigFile,
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Check a configuration and its data."""
+    from meanfield_pde.cli.checking import check
+    from meanfield_pde.cli.report import Report
+
+    check(config, settings or [], Report(as_json=as_json, quiet=quiet))
+
+
+@app.command()
+def solve(  # noqa: PLR0913, PLR0917 (one parameter a flag)
+    config: ConfigFile,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.h5", help="File to write.")],
+    settings: Settings = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    overwrite: Overwrite = False,
+    threads: Threads = None,
+    resume: Annotated[bool, typer.Option("--resume", hidden=True)] = False,
+) -> None:
+    """Solve the PDE and write the solution."""
+    from meanfield_pde.cli.process import limit_threads
+    from meanfield_pde.cli.report import Report
+    from meanfield_pde.cli.solving import Job, run
+
+    if resume:
+        raise InputError("--resume: is not available yet in this version")
+    limit_threads(threads)
+    job = Job(config, tuple(settings or ()), output, overwrite=overwrite, threads=threads)
+    run(job, Report(as_json=as_json, quiet=quiet))
+
+
+@app.command()
+def info(
+    result: ResultFile,
+    configuration: Annotated[
+        bool, typer.Option("--configuration", help="Print the configuration that the file holds.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Describe what a file holds."""
+    from meanfield_pde.cli.describing import describe, print_configuration
+    from meanfield_pde.cli.report import Report
+
+    if configuration:
+        print_configuration(result, Report(as_json=as_json, quiet=False))
+    else:
+        describe(result, Report(as_json=as_json, quiet=False))
+
+
+@app.command()
+def plot(
+    results: Annotated[
+        list[Path], typer.Argument(metavar="OUT.h5...", help="One solution, or several side by side.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FIG", help=".png or .pdf (default: OUT.png beside the file)."
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a solution, or several side by side."""
+    from meanfield_pde.cli.drawing import plot_files
+    from meanfield_pde.cli.report import Report
+
+    plot_files(results, output, overwrite=overwrite, report=Report(as_json=as_json, quiet=quiet))
+
+
+@app.command()
+def compare(
+    result: ResultFile,
+    limit: Annotated[Path | None, typer.Argument(metavar="[LIMIT.h5]", help="Limit to compare with.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare the last state with the pushforward."""
+    from meanfield_pde.cli.describing import compare_with_pushforward
+    from meanfield_pde.cli.report import Report
+
+    if limit is not None:
+        raise InputError(f"{limit}: comparing with a limit is not available yet in this version")
+    compare_with_pushforward(result, Report(as_json=as_json, quiet=quiet))

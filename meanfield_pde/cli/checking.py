@@ -1,0 +1,42 @@
+"""The command validate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meanfield_pde.config import estimate_memory, load, parse_assignments
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meanfield_pde.cli.report import Report
+
+__all__ = ["check"]
+
+NAMES = {
+    "title": "title",
+    "nodes": "nodes",
+    "resolution": "angles",
+    "states": "saved states",
+    "heads": "heads",
+    "memory": "memory, about (bytes)",
+}
+
+
+def check(config: str, settings: Sequence[str], report: Report) -> None:
+    """Do all that comes before solving: read, check, build, and tell what would be solved."""
+    from meanfield_pde.problem import build
+
+    configuration = load(config, parse_assignments(settings))
+    problem = build(configuration)
+    nodes = len(problem.auxiliary.nodes)
+    values = {
+        "valid": True,
+        "title": configuration.title,
+        "nodes": nodes,
+        "resolution": configuration.token.resolution,
+        "states": configuration.time.states,
+        "heads": len(configuration.heads),
+        "memory": estimate_memory(configuration, nodes),
+    }
+    report.result(values, title=f"{config}: valid", names=NAMES)

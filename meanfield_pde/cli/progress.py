@@ -1,0 +1,77 @@
+"""The progress bar of a computation in depth."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["State", "progress_bar"]
+
+REDRAW = 0.1
+"""Seconds between two updates: steps may be much shorter."""
+
+
+class State(Protocol):
+    """How far a computation is."""
+
+    @property
+    def depth(self) -> float:
+        """Depth reached."""
+
+    @property
+    def final(self) -> float:
+        """Depth at which it ends."""
+
+    @property
+    def step(self) -> float:
+        """Size of the current step."""
+
+    @property
+    def resolution(self) -> int:
+        """Grid points of the current grid."""
+
+    @property
+    def rejected(self) -> int:
+        """Steps rejected so far."""
+
+
+@contextmanager
+def progress_bar(*, wanted: bool) -> Iterator[Callable[[State], None] | None]:
+    """Give the function that redraws the bar on standard error; ``None`` where nobody watches."""
+    if not wanted or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("depth {task.completed:.4g}/{task.total:.4g}"),
+        BarColumn(),
+        TextColumn("step {task.fields[step]:.2e}  {task.fields[resolution]} angles"),
+        TextColumn("{task.fields[rejected]} rejected"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0, step=0.0, resolution=0, rejected=0)
+        last = 0.0
+
+        def update(state: State) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= REDRAW or state.depth >= state.final:
+                last = now
+                bar.update(
+                    task,
+                    completed=state.depth,
+                    total=state.final,
+                    step=state.step,
+                    resolution=state.resolution,
+                    rejected=state.rejected,
+                )
+
+        yield update
