@@ -41,7 +41,6 @@ from solvers.compiled import (
 from solvers.phi import phi
 
 IntArray = npt.NDArray[np.int64]
-Functions = tuple[complex, complex, complex]
 
 REACHED, GUARD, PAUSED, UNDERFLOW = 0, 1, 2, 3
 
@@ -53,18 +52,23 @@ SIDE, FIRST_KNOWN, ACCEPTED, REJECTED, EVALUATIONS, HELD_BACK = range(6)
 NEW_STATE, ERROR = 5, 6
 # Places in such a row: u, e^{cz} or e^{cz} - 1, and N_1 to N_6.
 KEEP, CHANGE, FIRST_RATE = 0, 1, 2
-# Which N_m enter a row; the others are skipped.
-USED = np.array(
-    [
-        [1, 0, 0, 0, 0, 0],
-        [1, 1, 0, 0, 0, 0],
-        [1, 0, 1, 0, 0, 0],
-        [1, 1, 1, 1, 0, 0],
-        [1, 1, 1, 1, 1, 0],
-        [1, 0, 1, 1, 1, 1],
-        [1, 0, 1, 1, 1, 1],
-    ]
-)
+# c of each row, in quarters.
+QUARTERS = np.array([1, 1, 2, 3, 4, 4, 4])
+# The weight of N_m in a row is h sum_n SCHEME[row, m, n] phi_n(c z).
+BOOLE = np.array([-313, 1766, -540]) / 1350
+SCHEME = np.zeros((7, 6, 3))
+SCHEME[0, 0] = np.array([1, 0, 0]) / 4
+SCHEME[1, :2] = np.array([[1, -1, 0], [0, 1, 0]]) / 4
+SCHEME[2, :3] = np.array([[1, -2, 0], [0, 0, 0], [0, 2, 0]]) / 2
+SCHEME[3, :4] = np.array([[6, -9, 0], [-3, 0, 0], [3, 0, 0], [0, 9, 0]]) / 8
+SCHEME[4, :5] = np.array([[-154, 236, 0], [96, 0, 0], [333, -522, 0], [-144, 0, 0], [-47, 286, 0]]) / 84
+SCHEME[5, 0] = np.array([1799, -6958, 11340]) / 2700
+SCHEME[5, 2] = np.array([1097, -934, -900]) / 1350
+SCHEME[5, 3] = np.array([-98, 796, -1620]) / 225
+SCHEME[5, 4] = BOOLE
+SCHEME[5, 5] = np.array([509, -4258, 10980]) / 2700
+SCHEME[6] = np.outer([-1, 0, 4, -6, 4, -1], BOOLE)
+USED = SCHEME.any(axis=2)
 
 ROUNDING = float(np.finfo(np.float64).eps)
 
@@ -137,86 +141,59 @@ def remember(state: FloatArray, linear: FloatArray, depth: float, step: float) -
 
 
 @kernel
-def joined(s: float, first: Functions, then: Functions, decay: complex) -> Functions:
-    r"""Return Phi_n(s + t) from Phi_n(s), Phi_n(t) and decay :math:`e^{tx}`, for n = 1, 2, 3.
+def set_functions(linear: FloatArray, step: float, functions: FloatArray) -> None:
+    r"""Write keep, change and phi_1 to phi_3 of z/4, z/2, 3z/4 and z into ``functions`` (4, 5, columns).
 
-    Phi_n(s) = s^n phi_n(s x) is the integral of :math:`e^{(s-r)x} r^{n-1}/(n-1)!` over 0 < r < s, which splits; for
-    real x nothing cancels.
+    A state is carried as keep * u + change * u. Where |z| < 1, keep = 1 and change = e^{cz} - 1, so that a
+    stationary state stays put to the last bit; beyond, keep = 0 and change = e^{cz}, so that strong decay leaves
+    nothing of u.
+
+    All follow from those at x = z/4: Phi_n(s) = s^n phi_n(s x) is the integral of :math:`e^{(s-r)x} r^{n-1}/(n-1)!`
+    over 0 < r < s, and splits at s - 1. For real x nothing cancels.
     """
-    one = decay * first[0] + then[0]
-    two = decay * first[1] + s * then[0] + then[1]
-    three = decay * first[2] + 0.5 * s * s * then[0] + s * then[1] + then[2]
-    return one, two, three
+    for k in range(linear.size):
+        if k > 0 and linear[k] == linear[k - 1]:  # the sine and the cosine of a mode
+            for quarter in range(4):
+                for n in range(5):
+                    functions[quarter, n, k] = functions[quarter, n, k - 1]
+            continue
+        x = 0.25 * step * linear[k]
+        gentle = abs(x) < 0.25
+        decay = np.exp(x)
+        _, one, two, three = phi(x)
+        power, sum_one, sum_two, sum_three = decay, one, two, three
+        for quarter in range(4):
+            if quarter > 0:
+                s = float(quarter)
+                power = power * decay
+                sum_three = decay * sum_three + 0.5 * s * s * one + s * two + three
+                sum_two = decay * sum_two + s * one + two
+                sum_one = decay * sum_one + one
+            t = quarter + 1.0
+            functions[quarter, 0, k] = 1.0 if gentle else 0.0
+            functions[quarter, 1, k] = x * sum_one if gentle else power
+            functions[quarter, 2, k] = sum_one / t
+            functions[quarter, 3, k] = sum_two / (t * t)
+            functions[quarter, 4, k] = sum_three / (t * t * t)
 
 
 @kernel
 def set_coefficients(linear: FloatArray, step: float, coefficients: FloatArray) -> None:
-    """Fill the coefficients for one step size; all follow from the phi functions at z/4.
-
-    A state is carried as keep * u + change * u. Where |z| < 1, keep = 1 and change = e^z - 1, so that a stationary
-    state stays put to the last bit; beyond, keep = 0 and change = e^z, so that strong decay leaves nothing of u.
-    """
-    for k in range(linear.size):
-        if k > 0 and linear[k] == linear[k - 1]:  # the sine and the cosine of a mode
-            coefficients[:, :, k] = coefficients[:, :, k - 1]
-            continue
-        x = 0.25 * step * linear[k]
-        _, one, two, three = phi(x)
-        decay = np.exp(x)
-        quarter = (one, two, three)
-        half = joined(1.0, quarter, quarter, decay)
-        most = joined(2.0, half, quarter, decay)
-        whole = joined(2.0, half, half, decay * decay)
-        gentle = abs(x) < 0.25
-        for row, phis, power in (
-            (0, quarter, decay),
-            (1, quarter, decay),
-            (2, half, decay**2),
-            (3, most, decay**3),
-            (4, whole, decay**4),
-            (5, whole, decay**4),
-        ):
-            coefficients[row, KEEP, k] = 1.0 if gentle else 0.0
-            coefficients[row, CHANGE, k] = x * phis[0] if gentle else power
-        fill_weights(coefficients[:, FIRST_RATE:, k], 0.25 * step, (quarter, half, most, whole))
-
-
-@kernel
-def fill_weights(weights: FloatArray, h: float, functions: tuple[Functions, ...]) -> None:
-    """Write h a_im, h b_m and the error's weights, for one column.
-
-    Parameters
-    ----------
-    weights
-        (7, 6), one row a stage from the second on, the new state, the error.
-    h
-        A quarter of the step.
-    functions
-        Phi_1, Phi_2, Phi_3 of `joined` after one, two, three, four quarters.
-    """
-    quarter, half, most, whole = functions
-    weights[0, 0] = h * quarter[0]
-    weights[1, 0] = h * (quarter[0] - quarter[1])
-    weights[1, 1] = h * quarter[1]
-    weights[2, 0] = h * (half[0] - half[1])
-    weights[2, 2] = h * half[1]
-    weights[3, 0] = h * (most[0] - 0.5 * most[1])
-    weights[3, 1] = -0.5 * h * most[0]
-    weights[3, 2] = 0.5 * h * most[0]
-    weights[3, 3] = 0.5 * h * most[1]
-    one, two, three = 0.25 * h * whole[0], 0.0625 * h * whole[1], h * whole[2] / 64.0
-    weights[4, 0] = 4.0 * (-77.0 * one + 118.0 * two) / 42.0
-    weights[4, 1] = 4.0 * 8.0 * one / 7.0
-    weights[4, 2] = 4.0 * (111.0 * one - 174.0 * two) / 28.0
-    weights[4, 3] = -4.0 * 12.0 * one / 7.0
-    weights[4, 4] = 4.0 * (-47.0 * one + 286.0 * two) / 84.0
-    weights[5, 0] = 4.0 * 7.0 * (257.0 * one - 994.0 * two + 1620.0 * three) / 2700.0
-    weights[5, 2] = 4.0 * (1097.0 * one - 934.0 * two - 900.0 * three) / 1350.0
-    weights[5, 3] = 4.0 * 2.0 * (-49.0 * one + 398.0 * two - 810.0 * three) / 225.0
-    weights[5, 4] = 4.0 * (-313.0 * one + 1766.0 * two - 540.0 * three) / 1350.0
-    weights[5, 5] = 4.0 * (509.0 * one - 4258.0 * two + 10980.0 * three) / 2700.0
-    for m, difference in enumerate((-1.0, 0.0, 4.0, -6.0, 4.0, -1.0)):
-        weights[6, m] = difference * weights[5, 4]
+    """Fill the coefficients (7, 8, columns) for one step size."""
+    functions = np.empty((4, 5, linear.size), coefficients.dtype)
+    set_functions(linear, step, functions)
+    for row in range(7):
+        at = QUARTERS[row] - 1
+        carried = 0.0 if row == ERROR else 1.0
+        for k in range(linear.size):
+            coefficients[row, KEEP, k] = carried * functions[at, 0, k]
+            coefficients[row, CHANGE, k] = carried * functions[at, 1, k]
+        for m in range(6):
+            one, two, three = step * SCHEME[row, m, 0], step * SCHEME[row, m, 1], step * SCHEME[row, m, 2]
+            for k in range(linear.size):
+                coefficients[row, FIRST_RATE + m, k] = (
+                    one * functions[at, 2, k] + two * functions[at, 3, k] + three * functions[at, 4, k]
+                )
 
 
 @kernel
@@ -233,6 +210,14 @@ def combine(row: int, memory: Memory, out: FloatArray) -> None:
                     out[j, k] += coefficients[FIRST_RATE + m, k] * rates[m, j, k]
         for k in range(out.shape[1]):
             out[j, k] += coefficients[KEEP, k] * state[j, k]
+
+
+@kernel
+def subtract(plus: FloatArray, minus: FloatArray, out: FloatArray) -> None:
+    """Write plus - minus into ``out``."""
+    for j in range(out.shape[0]):
+        for k in range(out.shape[1]):
+            out[j, k] = plus[j, k] - minus[j, k]
 
 
 @kernel
@@ -342,7 +327,7 @@ def first_step(rate: Rate, tables: Tables, memory: Memory, linear: FloatArray, l
     combine(0, memory, stage)
     rate(stage, second, tables)
     counts[EVALUATIONS] += 1
-    stage[:, :] = second - first
+    subtract(second, first, stage)
     curvature = scaled_norm(stage, state, rtol, atol) / probe
     if not curvature < np.inf:
         return probe
