@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -110,10 +111,30 @@ def _factored(setting: Setting, shifts: FloatArray, tolerance: float, nodes: int
     points = coarse.points[:: max(1, len(coarse.points) // (2 * setting.space.degree(float(reach), 1e-15) + 1))]
     keys = (points[None] + chosen[:, None]).reshape(-1, points.shape[1])
     queries = _thickened(keys @ setting.metric.T, setting.metric)
-    factored = Factored(setting, Skeleton.build(queries, keys, shifts, tolerance), shifts)
+    factored = Factored(setting, _skeleton(*map(_Frozen, (queries, keys, shifts)), tolerance), shifts)
     exponents = (setting.space.points[None] + spread(shifts, 64)[:, None]) @ setting.metric.T
     lowest = support(exponents.reshape(-1, points.shape[1]), shifts).min() - factored.offset.max()
     return factored if lowest > -EXPONENT_RANGE else None
+
+
+class _Frozen:
+    """An array that is hashed by its content."""
+
+    def __init__(self, values: FloatArray) -> None:
+        self.values = values
+        self._bytes = values.tobytes()
+
+    def __hash__(self) -> int:
+        return hash(self._bytes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Frozen) and self._bytes == other._bytes
+
+
+@lru_cache(maxsize=32)
+def _skeleton(queries: _Frozen, keys: _Frozen, shifts: _Frozen, tolerance: float) -> Skeleton:
+    """Keep skeletons: they do not depend on the grid, which a run may refine many times."""
+    return Skeleton.build(queries.values, keys.values, shifts.values, tolerance)
 
 
 def _thickened(queries: FloatArray, metric: FloatArray) -> FloatArray:

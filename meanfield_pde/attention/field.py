@@ -14,7 +14,7 @@ from meanfield_pde.attention.operators import Operator, Setting
 from meanfield_pde.errors import InputError
 from meanfield_pde.spaces import Space
 
-__all__ = ["AttentionField", "HeadField"]
+__all__ = ["AttentionField", "HeadField", "HeadSums", "prompt_keys", "queries"]
 
 #: Normalisers below this share of the largest kernel entry are rounding noise of the density's coefficients.
 NOISE = 1e-16
@@ -39,8 +39,8 @@ class HeadField:
     operator: Operator
 
     @cached_property
-    def _prompted(self) -> HeadSums | None:
-        """Sums over the prompt tokens: they never change."""
+    def prompted(self) -> HeadSums | None:
+        """Sums over the prompt tokens (they never change), None without prompt."""
         prompt = self.setting.attention.prompt
         return None if prompt is None or prompt.fraction == 0.0 else prompt_sums(self.setting)
 
@@ -48,30 +48,30 @@ class HeadField:
     def offset(self) -> FloatArray:
         """Exponent divided out of every query: the larger of the tokens' and the prompt's."""
         own = self.operator.offset
-        return own if self._prompted is None else np.maximum(own, self._prompted.offset)
+        return own if self.prompted is None else np.maximum(own, self.prompted.offset)
 
     @cached_property
     def _scales(self) -> tuple[FloatArray, FloatArray]:
         share = self.setting.attention.density_share
-        assert self._prompted is not None  # noqa: S101 - only asked for with a prompt
-        return share * np.exp(self.operator.offset - self.offset), np.exp(self._prompted.offset - self.offset)
+        assert self.prompted is not None  # noqa: S101 - only asked for with a prompt
+        return share * np.exp(self.operator.offset - self.offset), np.exp(self.prompted.offset - self.offset)
 
     def sums(self, coefficients: FloatArray) -> HeadSums:
         """Sums over tokens and prompt, divided by e^{offset}."""
         own = self.operator.sums(coefficients)
-        if self._prompted is None:
+        if self.prompted is None:
             return HeadSums(self.offset, own.total, own.field)
         mine, theirs = self._scales
         return HeadSums(
             self.offset,
-            mine * own.total + theirs * self._prompted.total,
-            mine[..., None] * own.field + theirs[..., None] * self._prompted.field,
+            mine * own.total + theirs * self.prompted.total,
+            mine[..., None] * own.field + theirs[..., None] * self.prompted.field,
         )
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """∫ s e^{s − offset} dm, tokens and prompt."""
         own = self.operator.scored(coefficients)
-        if self._prompted is None:
+        if self.prompted is None:
             return own
         mine, theirs = self._scales
         return mine * own + theirs * prompt_scored(self.setting)
@@ -125,8 +125,8 @@ def queries(setting: Setting) -> FloatArray:
     return points if encoding.shifts is None else points + encoding.shifts[:, None]
 
 
-def _prompt_scores(setting: Setting) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Scores (aux or 1, points, tokens), keys and bare tokens (aux or 1, tokens, d) of the prompt."""
+def prompt_keys(setting: Setting) -> tuple[FloatArray, FloatArray]:
+    """Keys (aux or 1, tokens, d) of the prompt tokens and their bias (aux or 1, tokens)."""
     attention, head = setting.attention, setting.head
     prompt = attention.prompt
     assert prompt is not None  # noqa: S101 - only asked for with a prompt
@@ -137,8 +137,14 @@ def _prompt_scores(setting: Setting) -> tuple[FloatArray, FloatArray, FloatArray
             keys = np.einsum("kde,zke->zkd", setting.space.rotations(prompt.encoding.angles), keys)
         if prompt.encoding.shifts is not None:
             keys = keys + prompt.encoding.shifts
-    inner = queries(setting) @ head.metric.T @ np.swapaxes(keys, 1, 2)
-    return _weighted(head, inner) + extra[:, None, :], keys, prompt.points
+    return keys, extra
+
+
+def _prompt_scores(setting: Setting) -> tuple[FloatArray, FloatArray]:
+    """Scores (aux or 1, points, tokens) and keys (aux or 1, tokens, d) of the prompt tokens."""
+    keys, extra = prompt_keys(setting)
+    inner = queries(setting) @ setting.head.metric.T @ np.swapaxes(keys, 1, 2)
+    return _weighted(setting.head, inner) + extra[:, None, :], keys
 
 
 def _weighted(head: Head, inner: FloatArray) -> FloatArray:
@@ -152,11 +158,11 @@ def prompt_sums(setting: Setting) -> HeadSums:
     """Sums over the prompt's tokens, with their share ω of the mass."""
     prompt = setting.attention.prompt
     assert prompt is not None  # noqa: S101 - only asked for with a prompt
-    score, keys, tokens = _prompt_scores(setting)
+    score, keys = _prompt_scores(setting)
     offset = score.max(axis=-1)
     offset = np.where(np.isfinite(offset), offset, -LARGEST_EXPONENT)  # a bias may hide the whole prompt
     weight = prompt.fraction * prompt.weights * np.exp(score - offset[..., None])
-    value = _values(setting, keys, tokens)
+    value = _values(setting, keys, prompt.points)
     vector = weight @ value
     return HeadSums(offset, weight.sum(axis=-1), np.einsum("ipd,zid->zip", setting.projection, vector))
 
@@ -173,7 +179,7 @@ def prompt_scored(setting: Setting) -> FloatArray:
     """∫ s e^{s − offset} over the prompt's share, with the offset of ``prompt_sums``."""
     prompt = setting.attention.prompt
     assert prompt is not None  # noqa: S101 - only asked for with a prompt
-    score, _, _ = _prompt_scores(setting)
+    score, _ = _prompt_scores(setting)
     offset = prompt_sums(setting).offset
     weight = prompt.fraction * prompt.weights * np.exp(score - offset[..., None])
     return np.asarray((weight * np.where(np.isfinite(score), score, 0.0)).sum(axis=-1))

@@ -107,5 +107,13 @@ class Space(Protocol):
     def pad(self, coefficients: FloatArray) -> FloatArray:
         """Coefficients of another resolution, on this one (cut or filled with zeros)."""
 
+    def locate(self, vectors: FloatArray) -> FloatArray:
+        """Coordinate (...,) of the point of M nearest to vectors (..., d), where M has one coordinate."""
+
+    def wasserstein(
+        self, coefficients: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
+    ) -> float:
+        """W_order between a density and atoms at these coordinates, by geodesic distance."""
+
     def tail_weights(self) -> FloatArray:
         """One for the highest coefficients, by which the truncation error is judged, zero elsewhere."""

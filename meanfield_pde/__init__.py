@@ -1,0 +1,42 @@
+"""The mean-field limit of Transformers, solved as a PDE.
+
+>>> import meanfield_pde as mf
+>>> problem = mf.load("ring.toml", {"solver.rtol": 1e-6})  # doctest: +SKIP
+>>> solution = mf.solve(problem)  # doctest: +SKIP
+>>> solution.density.shape  # (time, aux, token)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from meanfield_pde.api import compare as compare
+    from meanfield_pde.api import load as load
+    from meanfield_pde.api import open as open  # noqa: A004
+    from meanfield_pde.errors import ComputationError as ComputationError
+    from meanfield_pde.errors import InputError as InputError
+    from meanfield_pde.problem import Problem as Problem
+    from meanfield_pde.solution import Solution as Solution
+    from meanfield_pde.evolution import solve as solve
+
+_HOMES = {
+    "load": "meanfield_pde.api",
+    "open": "meanfield_pde.api",
+    "compare": "meanfield_pde.api",
+    "solve": "meanfield_pde.evolution",
+    "Problem": "meanfield_pde.problem",
+    "Solution": "meanfield_pde.solution",
+    "InputError": "meanfield_pde.errors",
+    "ComputationError": "meanfield_pde.errors",
+}
+
+__all__ = ["ComputationError", "InputError", "Problem", "Solution", "compare", "load", "open", "solve"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: the command line starts without numpy."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,48 @@
+"""What scripts call: load, open, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from meanfield_pde.problem import Problem, build
+from meanfield_pde.records import Record
+from meanfield_pde.solution import Solution, open_solution, summary
+
+__all__ = ["compare", "load", "open"]
+
+
+def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Problem:
+    """Problem of a TOML configuration, with overrides such as ``{"solver.rtol": 1e-6}``.
+
+    Raises
+    ------
+    InputError
+        When anything in the configuration or its data files is wrong.
+    """
+    from meanfield_pde import config
+
+    return build(config.load(path, overrides or {}))
+
+
+def open(path: str | Path) -> Solution:  # noqa: A001
+    """Solution of an HDF5 file.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, damaged or no solution.
+    """
+    return open_solution(path)
+
+
+def compare(solution: Solution | Record) -> dict[str, Any]:
+    """Last state beside the pushforward of ν by its conditional means, as the command ``compare`` reports it.
+
+    ``atoms``, ``stable`` and ``residual`` are those of a limit map, None as long as none is known.
+    """
+    record = solution.record if isinstance(solution, Solution) else solution
+    last = summary(record)
+    keys = ("depth", "w1", "w2", "order_parameter", "conditional_concentration", "entropy", "attention_entropy")
+    return {**{key: last.get(key) for key in keys}, "atoms": None, "stable": None, "residual": None}

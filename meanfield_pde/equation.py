@@ -1,0 +1,85 @@
+r"""The equation on a grid: linear part (noise) and nonlinear part (attention and drift).
+
+.. math:: \partial_t\rho(x|z) = \sigma\Delta_x\rho - \mathrm{div}_x\bigl(\rho\,(V[f] + F)\bigr)
+
+The state is the array (aux, modes) of the coefficients of every ρ(·|z) without the constant ones: mass is
+not part of the state, so it cannot drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from meanfield_pde.arrays import FloatArray
+from meanfield_pde.attention.field import AttentionField
+from meanfield_pde.spaces import Space
+from solvers.integrate import Semilinear
+
+__all__ = ["Equation"]
+
+
+@dataclass(frozen=True)
+class Equation:
+    """The equation of section 3 on one grid.
+
+    Parameters
+    ----------
+    attention
+        Attention on this grid.
+    drift
+        Tangential components of F at the grid points, (points, d − 1), or None.
+    sigma
+        Noise σ ≥ 0.
+    """
+
+    attention: AttentionField
+    drift: FloatArray | None
+    sigma: float
+
+    @property
+    def space(self) -> Space:
+        """Token space with its grid."""
+        return self.attention.space
+
+    @property
+    def linear(self) -> FloatArray:
+        """−σ times the eigenvalues of −Δ, one for each column of the state."""
+        return np.asarray(-self.sigma * self.space.eigenvalues[self.space.constant :])
+
+    def state(self, coefficients: FloatArray) -> FloatArray:
+        """Coefficients without the constant ones."""
+        return np.ascontiguousarray(coefficients[:, self.space.constant :])
+
+    @cached_property
+    def _constants(self) -> FloatArray:
+        return self.space.uniform()[: self.space.constant]
+
+    def coefficients(self, state: FloatArray) -> FloatArray:
+        """Coefficients of densities of mass one."""
+        constants = np.broadcast_to(self._constants, (len(state), self.space.constant))
+        return np.concatenate([constants, state], axis=1)
+
+    def velocity(self, coefficients: FloatArray) -> FloatArray:
+        """V[f] + F at the grid points, (aux or 1, points, d − 1)."""
+        velocity = self.attention.velocity(coefficients)
+        return velocity if self.drift is None else velocity + self.drift
+
+    def flux(self, coefficients: FloatArray) -> FloatArray:
+        """ρ(V + F), (aux, points, d − 1)."""
+        return self.space.synthesise(coefficients)[..., None] * self.velocity(coefficients)
+
+    def nonlinear(self, state: FloatArray) -> FloatArray:
+        """−div(ρ(V + F)), (aux, modes)."""
+        divergence = self.space.divergence(self.flux(self.coefficients(state)))
+        return -divergence[:, self.space.constant :]
+
+    def system(self) -> Semilinear:
+        """Return the equation as the time stepper sees it; the whole loop is compiled where a compiled rate exists."""
+
+        def rate(state: FloatArray, out: FloatArray, tables: tuple[FloatArray, ...]) -> None:  # noqa: ARG001
+            out[...] = self.nonlinear(state)
+
+        return Semilinear(self.linear, rate)

@@ -1,0 +1,204 @@
+"""Solve a problem in depth: spectral in space, exponential steps in depth, grids refined as the density asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import fft
+
+from meanfield_pde.arrays import FloatArray
+from meanfield_pde.equation import Equation
+from meanfield_pde.errors import ComputationError
+from meanfield_pde.observables import observe
+from meanfield_pde.problem import Problem
+from meanfield_pde.solution import Saved, Solution, Totals, assemble
+from solvers.integrate import Control, Semilinear, integrate
+
+__all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
+
+#: A step's error is held this much below the tolerances: errors of all steps add up, and instabilities grow.
+STEP_SHARE = 0.05
+#: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
+TAIL_SHARE = 1.0
+#: Factor by which a refined grid is finer.
+REFINEMENT = 1.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a solve is: depth, its end, step, resolution, accepted and rejected steps."""
+
+    depth: float
+    final: float
+    step: float
+    resolution: int
+    accepted: int
+    rejected: int
+
+
+class StoppedError(ComputationError):
+    """The solve could not be finished; ``solution`` holds what was reached."""
+
+    def __init__(self, message: str, solution: Solution) -> None:
+        super().__init__(message)
+        self.solution = solution
+
+
+class Interrupted(KeyboardInterrupt):  # noqa: N818 - it is no error
+    """The user stopped the solve; ``solution`` holds what was reached."""
+
+    def __init__(self, solution: Solution) -> None:
+        super().__init__("interrupted")
+        self.solution = solution
+
+
+@dataclass
+class _Run:
+    """A solve under way: the equation on the current grid and what was saved so far."""
+
+    problem: Problem
+    equation: Equation
+    saved: list[Saved] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    def control(self) -> Control:
+        accuracy, space = self.problem.accuracy, self.equation.space
+        return Control(
+            rtol=STEP_SHARE * accuracy.rtol,
+            atol=STEP_SHARE * accuracy.atol,
+            guard=space.tail_weights()[space.constant :] / (TAIL_SHARE * accuracy.atol),
+        )
+
+    def observe(self, index: int,  # noqa: ARG002
+        depth: float, state: FloatArray) -> None:
+        coefficients = self.equation.coefficients(state)
+        self.saved.append(Saved(depth, self.equation.space, coefficients, observe(self.equation, coefficients)))
+
+    def refine(self, depth: float, state: FloatArray) -> tuple[Semilinear, FloatArray, Control] | None:  # noqa: ARG002
+        coefficients = self.equation.coefficients(state)
+        finer = refined(self.problem, self.equation)
+        if finer is None:
+            return None
+        self.equation = finer
+        return finer.system(), finer.state(finer.space.pad(coefficients)), self.control()
+
+
+def solve(
+    problem: Problem, progress: Callable[[Progress], None] | None = None, threads: int | None = None
+) -> Solution:
+    """Solve ∂_t ρ + div(ρ(V[f] + F)) = σΔρ from the first to the last depth.
+
+    Parameters
+    ----------
+    problem
+        What to solve.
+    progress
+        Called a few times a second.
+    threads
+        Threads of the linear algebra and transforms; all cores by default.
+
+    Raises
+    ------
+    StoppedError
+        When the finest grid or the smallest step does not suffice; it carries what was reached.
+    Interrupted
+        On Ctrl-C; it carries what was reached.
+    """
+    with limited(threads):
+        return _solve(problem, progress)
+
+
+def _solve(problem: Problem, progress: Callable[[Progress], None] | None) -> Solution:
+    equation, state = start(problem)
+    run = _Run(problem, equation)
+
+    def report(depth: float, step: float, accepted: int, rejected: int) -> None:
+        if progress is not None:
+            final, resolution = float(problem.depths[-1]), run.equation.space.resolution
+            progress(Progress(depth, final, step, resolution, accepted, rejected))
+
+    try:
+        outcome = integrate(
+            equation.system(), state, problem.depths, run.control(), observe=run.observe, refine=run.refine, progress=report
+        )
+    except KeyboardInterrupt:
+        raise Interrupted(_solution(run, Totals("interrupted", 0, 0, 0))) from None
+    totals = Totals("finished", outcome.accepted, outcome.rejected, outcome.evaluations)
+    if outcome.reason == "reached":
+        return _solution(run, totals)
+    run.observe(problem.depths.size - 1, outcome.depth, outcome.state)
+    solution = _solution(run, Totals("stopped", totals.accepted, totals.rejected, totals.evaluations))
+    raise StoppedError(_explain(problem, outcome.reason, outcome.depth), solution)
+
+
+def _solution(run: _Run, totals: Totals) -> Solution:
+    return assemble(run.problem, run.saved, totals, time.perf_counter() - run.started)
+
+
+def _explain(problem: Problem, reason: str, depth: float) -> str:
+    final = problem.depths[-1]
+    if reason == "guard":
+        return (
+            f"stopped at depth {depth:.6g} of {final:g}: the density needs more than "
+            f"solver.max_resolution = {problem.accuracy.max_resolution} grid points; "
+            "raise it, raise noise.sigma, or end earlier (time.final)"
+        )
+    return (
+        f"stopped at depth {depth:.6g} of {final:g}: the step fell below rounding error; "
+        "the velocity is too large: lower attention.beta or use normalization = 'softmax'"
+    )
+
+
+def start(problem: Problem) -> tuple[Equation, FloatArray]:
+    """Equation and state on the coarsest grid, not below the one asked for, that resolves the initial densities.
+
+    Raises
+    ------
+    ComputationError
+        When the finest grid does not.
+    """
+    space = problem.space.at_least(problem.initial.degree)
+    tolerance = TAIL_SHARE * problem.accuracy.atol
+    while space.resolution <= problem.accuracy.max_resolution:
+        equation = problem.equation(space)
+        coefficients = problem.initial.coefficients(space, problem.auxiliary)
+        wide = problem.initial.coefficients(space.resized(3 * space.resolution), problem.auxiliary)
+        beyond = np.abs(wide[:, coefficients.shape[1] :]).max()
+        if max(np.abs(coefficients * space.tail_weights()).max(), beyond) <= tolerance:
+            return equation, equation.state(coefficients)
+        space = space.resized(finer_resolution(space.resolution))
+    raise ComputationError(
+        f"the initial density needs more than solver.max_resolution = {problem.accuracy.max_resolution} "
+        "grid points; raise it or lower initial.concentration"
+    )
+
+
+def refined(problem: Problem, equation: Equation) -> Equation | None:
+    """Return the equation on the next finer grid, None beyond the finest."""
+    space, finest = equation.space, problem.accuracy.max_resolution
+    if space.resolution >= finest:
+        return None
+    return problem.equation(space.resized(min(finest, finer_resolution(space.resolution))))
+
+
+def finer_resolution(resolution: int) -> int:
+    """Next grid size: half as fine again, rounded up to a size with fast transforms."""
+    from scipy.fft import next_fast_len
+
+    return int(next_fast_len(int(np.ceil(REFINEMENT * resolution)), real=True))
+
+
+@contextmanager
+def limited(threads: int | None) -> Iterator[None]:
+    """Use at most this many threads in linear algebra and transforms; leave them alone when None."""
+    if threads is None:
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=threads), fft.set_workers(threads):
+        yield

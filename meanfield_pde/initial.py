@@ -1,0 +1,119 @@
+"""Initial conditional densities ρ(0, x | z)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from meanfield_pde.arrays import FloatArray
+from meanfield_pde.auxiliary import Auxiliary
+from meanfield_pde.errors import InputError
+from meanfield_pde.spaces import Space
+
+__all__ = ["Initial", "fourier", "mixture", "sampled", "uniform", "vonmises"]
+
+Profile = Callable[[FloatArray], FloatArray]
+
+#: Random plane waves that a perturbation is made of, and the typical length of their wave vectors.
+WAVES, WAVE_LENGTH = 12, 2.0
+
+
+@dataclass(frozen=True)
+class Initial:
+    """ρ(0, x | z): a profile, turned by 2π·turns·z, times 1 + ε g with a smooth random |g| ≤ 1, normalised.
+
+    Parameters
+    ----------
+    profile
+        Density at points (..., d) of the space up to a factor; or with ``per_node`` its values there for
+        every node, (aux, ...).
+    turns
+        The profile is shifted by 2π·turns·z.
+    perturbation, seed
+        ε in [0, 1) and the seed of g, which differs from node to node.
+    degree
+        Degree that a grid must reach at least to see the profile at all.
+    """
+
+    profile: Profile
+    turns: float = 0.0
+    perturbation: float = 0.0
+    seed: int = 0
+    degree: int = 1
+
+    def coefficients(self, space: Space, auxiliary: Auxiliary) -> FloatArray:
+        """Coefficients (aux, coefficients) on this grid, of mass one.
+
+        Raises
+        ------
+        InputError
+            When the profile is not finite, is negative, or has no mass.
+        """
+        count = auxiliary.nodes.size
+        values = np.asarray(self.profile(space.points), dtype=np.float64)
+        if values.shape not in {(len(space.points),), (1, len(space.points)), (count, len(space.points))}:
+            raise InputError(f"initial density: must have one value a point (and node), got shape {values.shape}")
+        if not np.isfinite(values).all():
+            raise InputError("initial density: must be finite everywhere")
+        values = np.broadcast_to(values, (count, len(space.points)))
+        result = space.analyse(values)
+        if self.turns != 0.0:
+            result = space.rotate(result, 2.0 * np.pi * self.turns * auxiliary.nodes)
+        if self.perturbation != 0.0:
+            result = space.analyse(space.synthesise(result) * (1.0 + self.perturbation * self._noise(space, count)))
+        if not (result[:, 0] > 0).all():
+            raise InputError("initial density: must have a positive mass at every node")
+        return result / result[:, :1]
+
+    def _noise(self, space: Space, count: int) -> FloatArray:
+        """g, (aux, points): random plane waves in the embedding, the same on every grid."""
+        rng = np.random.default_rng(self.seed)
+        vectors = WAVE_LENGTH * rng.standard_normal((count, WAVES, space.points.shape[1]))
+        phases = rng.uniform(0.0, 2.0 * np.pi, (count, WAVES))
+        sizes = rng.standard_normal((count, WAVES))
+        waves = np.cos(vectors @ space.points.T + phases[..., None])
+        return np.asarray((sizes[..., None] * waves).sum(axis=1) / np.abs(sizes).sum(axis=1)[:, None])
+
+
+def uniform(points: FloatArray) -> FloatArray:
+    """Constant density."""
+    return np.ones(points.shape[:-1])
+
+
+def fourier(modes: Sequence[tuple[int, float, float]]) -> Profile:
+    """1 + Σ a cos(m(θ − φ)) for rows (m, a, φ), with θ the angle in the first coordinate plane."""
+
+    def profile(points: FloatArray) -> FloatArray:
+        angle = np.arctan2(points[..., 1], points[..., 0])
+        return np.asarray(1.0 + sum(a * np.cos(m * (angle - phase)) for m, a, phase in modes))
+
+    return profile
+
+
+def vonmises(center: FloatArray, concentration: float) -> Profile:
+    """exp(κ(⟨x, c⟩ − 1)), the von Mises–Fisher density about a unit vector c up to its constant."""
+    return lambda points: np.exp(concentration * (points @ center - 1.0))
+
+
+def mixture(parts: Sequence[tuple[float, Profile, float]]) -> Profile:
+    """Σ weight · profile / constant, for rows (weight, profile, constant)."""
+    return lambda points: np.asarray(sum(weight * profile(points) / total for weight, profile, total in parts))
+
+
+def sampled(space: Space, densities: FloatArray) -> Profile:
+    """Densities given by values on the grid of ``space``, (1 or aux, points), interpolated by its basis."""
+    coefficients = space.resized(3 * space.resolution).analyse(_upsampled(space, densities))
+
+    def profile(points: FloatArray) -> FloatArray:
+        return space.resized(len(points)).synthesise(coefficients)
+
+    return profile
+
+
+def _upsampled(space: Space, densities: FloatArray) -> FloatArray:
+    """Trigonometric interpolation onto three times as many points, which keeps all modes of the table."""
+    from scipy.signal import resample
+
+    return np.asarray(resample(densities, 3 * space.resolution, axis=-1))

@@ -1,0 +1,200 @@
+"""A solution: the record of a solve, with its datasets as attributes."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from meanfield_pde.arrays import FloatArray
+from meanfield_pde.errors import InputError
+from meanfield_pde.observables import DESCRIPTIONS, compare_state
+from meanfield_pde.records import Attribute, Record, Variable, read
+from meanfield_pde.spaces import Space
+
+if TYPE_CHECKING:
+    from meanfield_pde.problem import Problem
+
+__all__ = ["Saved", "Solution", "Totals", "assemble", "open_solution", "summary"]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One saved state: its depth, grid, coefficients (aux, …) and diagnostics."""
+
+    depth: float
+    space: Space
+    coefficients: FloatArray
+    diagnostics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """How a solve ended, and its steps and evaluations of the rate."""
+
+    status: str
+    steps: int
+    rejected: int
+    evaluations: int
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Datasets of a solve as attributes: ``solution.time``, ``.aux``, ``.token``, ``.density`` (time, aux, token), …
+
+    ``solution.record`` holds them with their names, units and attributes.
+    """
+
+    record: Record
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "record":
+            raise AttributeError(name)
+        if name in self.record.variables:
+            return self.record.variables[name].values
+        raise AttributeError(
+            f"the solution has no dataset {name!r}; it has {', '.join(sorted(self.record.variables))}"
+        )
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.record.variables]
+
+    @property
+    def attributes(self) -> Mapping[str, Attribute]:
+        """Title, configuration, version, method, resolution, steps, status, …."""
+        return self.record.attributes
+
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write HDF5, whole or not at all; an existing file is an error unless ``overwrite``."""
+        self.record.save(Path(path), overwrite=overwrite)
+
+    def to_xarray(self) -> Any:
+        """The datasets as an ``xarray.Dataset``."""
+        return self.record.to_xarray()
+
+    def summary(self) -> dict[str, Any]:
+        """What the closing table says of the last state."""
+        return summary(self.record)
+
+
+def open_solution(path: str | Path) -> Solution:
+    """Read a solution back.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, damaged or no solution.
+    """
+    return Solution(read(Path(path)))
+
+
+def summary(record: Record) -> dict[str, Any]:
+    """Closing table of a solve, for people and for ``--json``."""
+    last = {name: float(record[name][-1]) for name in DESCRIPTIONS}
+    facts = {
+        name: record.attributes[name]
+        for name in ("status", "method", "resolution", "steps", "rejected", "seconds", "w1", "w2")
+        if name in record.attributes
+    }
+    worst = {"mass_error": float(record["mass_error"].max()), "minimum": float(record["minimum"].min())}
+    return {"depth": float(record["time"][-1]), **last, **worst, **facts}
+
+
+def assemble(problem: Problem, saved: list[Saved], totals: Totals, seconds: float) -> Solution:
+    """Put all saved states on the finest grid that was used. Empties ``saved`` as it goes, to spare memory.
+
+    Raises
+    ------
+    InputError
+        When nothing was saved yet.
+    """
+    if not saved:
+        raise InputError("solution: no state was saved yet")
+    finest = max((state.space for state in saved), key=lambda space: space.resolution)
+    comparison = compare_state(finest, problem.auxiliary, finest.pad(saved[-1].coefficients))
+    variables = _grid(problem, finest) | _diagnostics(saved) | _states(problem, finest, saved)
+    attributes: dict[str, Attribute] = {
+        "title": problem.title,
+        "configuration": problem.configuration,
+        "meanfield_pde_version": metadata.version("meanfield-pde"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "method": "spectral",
+        "resolution": finest.resolution,
+        "status": totals.status,
+        "steps": totals.steps,
+        "rejected": totals.rejected,
+        "evaluations": totals.evaluations,
+        "seconds": seconds,
+        "space": finest.name,
+        "w1": comparison.w1,
+        "w2": comparison.w2,
+    }
+    if finest.period is not None:
+        attributes["period"] = finest.period
+    return Solution(Record(variables, attributes))
+
+
+def _grid(problem: Problem, space: Space) -> dict[str, Variable]:
+    auxiliary, dimension = problem.auxiliary, space.points.shape[1]
+    shifts = problem.attention.encoding.components(auxiliary.nodes.size, dimension)
+    return {
+        "aux": Variable(("aux",), auxiliary.nodes, "auxiliary variable z", "1"),
+        "aux_weight": Variable(("aux",), auxiliary.weights, "weight of the auxiliary node", "1"),
+        "component": Variable(("component",), np.arange(dimension), "component of the embedding", "1"),
+        "encoding": Variable(("aux", "component"), shifts, "additive encoding p(z)", "1"),
+        "token_weight": Variable(("token",), space.weights, "quadrature weight of the grid", "rad"),
+        **{
+            name: Variable((name,), values, "token angle θ", "rad")
+            for name, values in space.coordinates.items()
+        },
+    }
+
+
+def _diagnostics(saved: list[Saved]) -> dict[str, Variable]:
+    series = {
+        name: Variable(("time",), np.array([state.diagnostics[name] for state in saved]), text, "1")
+        for name, text in DESCRIPTIONS.items()
+    }
+    depths = np.array([state.depth for state in saved])
+    grids = np.array([state.space.resolution for state in saved])
+    return {
+        "time": Variable(("time",), depths, "depth t", "1"),
+        "grid_size": Variable(("time",), grids, "grid points in use at this depth", "1"),
+        **series,
+    }
+
+
+def _states(problem: Problem, space: Space, saved: list[Saved]) -> dict[str, Variable]:
+    """Densities, marginals and conditional means of all saved states; ``saved`` is empty afterwards."""
+    times, nodes, points = len(saved), problem.auxiliary.nodes.size, len(space.points)
+    kept = times if problem.keep_density else 1
+    density = np.empty((kept, nodes, points))
+    marginal = np.empty((times, points))
+    mean, length = np.empty((times, nodes)), np.empty((times, nodes))
+    last = saved[-1].depth
+    while saved:
+        coefficients = space.pad(saved.pop().coefficients)
+        index = len(saved)
+        moments = space.first_moment(coefficients)
+        mean[index], length[index] = space.locate(moments), np.linalg.norm(moments, axis=-1)
+        marginal[index] = space.synthesise(problem.auxiliary.mean(coefficients))
+        if kept == times or index == times - 1:
+            density[index if kept == times else 0] = space.synthesise(coefficients)
+    first = "time" if kept == times else "state"
+    variables = {
+        "density": Variable((first, "aux", "token"), density, "conditional density ρ(t, θ | z)", "1/rad"),
+        "marginal": Variable(("time", "token"), marginal, "token marginal μ(t, θ)", "1/rad"),
+        "conditional_mean": Variable(("time", "aux"), mean, "angle of the conditional mean ∫xρ(x|z)dx", "rad"),
+        "conditional_length": Variable(("time", "aux"), length, "length of the conditional mean", "1"),
+    }
+    if first == "state":
+        variables["state"] = Variable(("state",), np.array([last]), "depth t of the kept density", "1")
+    return variables
