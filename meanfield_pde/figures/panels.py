@@ -1,0 +1,185 @@
+"""The panels of which the pages are made, each drawn into given axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from meanfield_pde.figures import heat, style
+from meanfield_pde.figures.axes import Axis, auxiliary_axis, depth_axis, token_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+    from numpy.typing import NDArray
+
+    from meanfield_pde.records import Record
+
+__all__ = [
+    "density",
+    "ends",
+    "energy",
+    "final_image",
+    "joint",
+    "marginal",
+    "marginal_image",
+    "order",
+    "pushforward",
+    "unit_interval",
+]
+
+_DIRECTED = 1e-6  # conditional means shorter than this have a direction by rounding only
+
+
+def marginal_image(record: Record) -> NDArray[np.float64]:
+    """Return the pixels of the token marginal over depth."""
+    return heat.raster(record["marginal"], depth_axis(record), token_axis(record))
+
+
+def marginal(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.Shade) -> AxesImage:
+    """Draw the token marginal over depth."""
+    x, y = depth_axis(record), token_axis(record)
+    drawn = heat.heat(ax, image, shade, x, y)
+    x.mark(ax.xaxis)
+    y.mark(ax.yaxis)
+    return drawn
+
+
+def final_image(record: Record) -> NDArray[np.float64]:
+    """Return the pixels of the last conditional densities over the auxiliary variable."""
+    return heat.raster(record["density"][-1], auxiliary_axis(record), token_axis(record))
+
+
+def joint(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.Shade) -> AxesImage:
+    """Draw the last conditional densities with the map of conditional means in them."""
+    x, y = auxiliary_axis(record), token_axis(record)
+    drawn = heat.heat(ax, image, shade, x, y)
+    x.mark(ax.xaxis)
+    y.mark(ax.yaxis)
+    if len(x.points) == 1:
+        ax.set_xticks([])
+    if "conditional_mean" in record:
+        _map(ax, record)
+    return drawn
+
+
+def _map(ax: Axes, record: Record) -> None:
+    """Draw the map as points (a line would cross the seam), faded where a conditional is nearly uniform."""
+    x = auxiliary_axis(record)
+    mean, length = _means(record)
+    nodes = len(x.points)
+    opacity: Any = np.clip(length[x.index] / 0.3, 0.1, 1.0) * (length[x.index] > _DIRECTED)
+    ax.scatter(
+        x.points,
+        mean[x.index],
+        s=np.clip(250 / nodes, 0.9, 6.0),
+        c=style.VERMILION,
+        alpha=opacity,
+        linewidths=0,
+        rasterized=nodes > 1000,
+    )
+
+
+def map_key() -> Line2D:
+    """Return what stands for the points of the map in a legend."""
+    return Line2D(
+        [], [], linestyle="none", marker="o", markersize=2.4, markeredgewidth=0, color=style.VERMILION
+    )
+
+
+def _means(record: Record) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the last conditional means, within the limits of the axis, and how long they are."""
+    mean = token_axis(record).wrap(record["conditional_mean"][-1])
+    length = record["conditional_length"][-1] if "conditional_length" in record else np.ones(len(mean))
+    return mean, np.where(np.isfinite(mean), np.nan_to_num(length), 0.0)
+
+
+def ends(ax: Axes, record: Record) -> None:
+    """Draw the first and the last token marginal."""
+    x, time = token_axis(record), record["time"]
+    first, last = record["marginal"][0][x.index], record["marginal"][-1][x.index]
+    ax.plot(x.points, first, color=style.GREY, dashes=(4, 1.5), label=f"$t = {time[0]:.4g}$")
+    ax.fill_between(x.points, last, color=style.BLUE, alpha=0.15, linewidth=0)
+    ax.plot(x.points, last, color=style.BLUE, label=f"$t = {time[-1]:.4g}$")
+    density(ax, x, rf"$\mu(t,{x.symbol})$")
+
+
+def pushforward(ax: Axes, record: Record) -> None:
+    """Draw the last token marginal against the pushforward of the auxiliary distribution.
+
+    Both are smoothed alike, so that the curves differ only where the distributions do, atoms included.
+    """
+    x = token_axis(record)
+    turn = x.limits[1] - x.limits[0]
+    width = turn * float(np.clip(1.2 / len(record["aux"]), 1 / 72, 1 / 36))
+    at = np.linspace(*x.limits, 721)
+    marginal = _smooth(at, record["token"], record["marginal"][-1] * record["token_weight"], x, width)
+    ax.fill_between(at, marginal, color=style.BLUE, alpha=0.15, linewidth=0)
+    ax.plot(at, marginal, color=style.BLUE, label=r"$\mu$")
+    if "conditional_mean" in record:
+        mean, length = _means(record)
+        if (length > _DIRECTED).all():
+            image = _smooth(at, mean, record["aux_weight"], x, width)
+            ax.plot(at, image, color=style.VERMILION, dashes=(4, 1.5), label=r"$T_{\#}\nu$")
+        else:
+            ax.plot([], [], linestyle="none", label=r"$T_{\#}\nu$ not defined")
+    angle = f"{width / turn * 360:.2g}°" if x.period is not None else f"{width:.2g}"
+    density(ax, x, f"Smoothed density ({angle})")
+
+
+def _smooth(
+    at: NDArray[np.float64],
+    points: NDArray[np.float64],
+    masses: NDArray[np.float64],
+    x: Axis,
+    width: float,
+) -> NDArray[np.float64]:
+    """Return the density of point masses under a Gaussian kernel, wrapped around a closed curve."""
+    result = np.empty(len(at))
+    for place, here in enumerate(at):
+        distance = points - here
+        if x.period is not None:
+            distance -= x.period * np.round(distance / x.period)
+        result[place] = np.exp(-((distance / width) ** 2) / 2) @ masses
+    return np.asarray(result / (width * np.sqrt(2 * np.pi)))
+
+
+def density(ax: Axes, x: Axis, label: str) -> None:
+    """Set up the axes for densities of the token."""
+    x.mark(ax.xaxis)
+    ax.set_ylim(bottom=0)
+    style.ticks(ax.yaxis)
+    ax.set_ylabel(label)
+
+
+def order(ax: Axes, record: Record) -> None:
+    """Draw the order parameter and the mean length of the conditional means over depth."""
+    _series(ax, record, "order_parameter", "$R$", color=style.BLUE)
+    if len(record["aux"]) > 1:
+        label = r"$\langle R_z \rangle_\nu$"
+        _series(ax, record, "conditional_concentration", label, color=style.GREEN, dashes=(4, 1.5))
+    unit_interval(ax)
+
+
+def unit_interval(ax: Axes) -> None:
+    """Set up the vertical axis for order parameters."""
+    ax.set_ylim(-0.03, 1.03)
+    style.ticks(ax.yaxis)
+    ax.set_ylabel("Order parameter $R$")
+
+
+def energy(ax: Axes, record: Record) -> None:
+    """Draw the free energy and its interaction part over depth."""
+    _series(ax, record, "free_energy", r"$F_\sigma$", color=style.BLACK)
+    _series(ax, record, "interaction_energy", "$-E$", -1.0, color=style.PURPLE, dashes=(4, 1.5))
+    ax.set_ylabel("Free energy")
+
+
+def _series(ax: Axes, record: Record, name: str, label: str, factor: float = 1.0, **look: Any) -> None:
+    """Draw a diagnostic over depth."""
+    x = depth_axis(record)
+    ax.plot(x.points, factor * record[name], label=label, **look)
+    x.mark(ax.xaxis)
+    style.ticks(ax.yaxis)
