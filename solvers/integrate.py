@@ -52,7 +52,9 @@ class Control:
     Parameters
     ----------
     rtol, atol
-        A step is accepted when in every row j, max_k |error_jk| <= atol + rtol * max_k |u_jk|.
+        Error that a run may make in row j, about: atol + rtol * max_k |u_jk|; rtol is positive. A step is accepted
+        when its estimate is at most (atol / rtol + max_k |u_jk|) * rtol^(4/5) in every row: estimates fall as h^4
+        where errors add up to h^5, so that errors are proportional to rtol, and below it where errors do not grow.
     guard
         One entry a column: the run stops before a step after which max_jk |u_jk| * guard_k > 1.
     smallest_step
@@ -70,8 +72,14 @@ class Control:
             value = getattr(self, name)
             if not 0.0 <= value < np.inf:
                 raise ValueError(f"control: {name} must be finite and not negative, got {value!r}")
-        if self.rtol + self.atol == 0.0:
-            raise ValueError("control: rtol and atol are both 0; give one a positive value")
+        if self.rtol == 0.0:
+            raise ValueError("control: rtol must be positive, got 0.0")
+
+    @property
+    def estimate(self) -> tuple[float, float]:
+        """Relative and absolute tolerance of the estimate of one step."""
+        relative = float(self.rtol) ** exponential.ESTIMATE_EXPONENT
+        return relative, float(self.atol) / float(self.rtol) * relative
 
 
 @dataclass(frozen=True)
@@ -111,10 +119,8 @@ class _Run:
 
     def go(self, stop: float, most_steps: int) -> Reason:
         """Step to ``stop``, with at most ``most_steps`` attempts."""
-        control = self.control
-        limits = exponential.Limits(
-            float(stop), float(control.rtol), float(control.atol), float(control.smallest_step), most_steps
-        )
+        smallest_step = float(self.control.smallest_step)
+        limits = exponential.Limits(float(stop), *self.control.estimate, smallest_step, most_steps)
         if self.system.compiled:
             code = exponential.run_compiled(self.system.rate, self.tables, self.memory, self.columns, limits)
         else:
@@ -298,8 +304,8 @@ def integrate(
     observe
         ``observe(index, depth, state)``, called at every depth, the first too; it may keep the array.
     refine
-        ``refine(depth, state)`` is called when the guard trips, by the first state already or with the state before;
-        it returns (system, state, control) to go on with, or None to stop with reason "guard".
+        ``refine(depth, state)`` is called when the guard trips: by the first state already, or with the
+        state before; it returns (system, state, control) to go on with, or None to stop with reason "guard".
     progress
         ``progress(depth, step, accepted, rejected)``, called a few times a second.
 
