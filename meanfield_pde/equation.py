@@ -14,11 +14,17 @@ from functools import cached_property
 import numpy as np
 
 from meanfield_pde.arrays import FloatArray
-from meanfield_pde.attention.field import AttentionField
+from meanfield_pde.attention.field import NOISE, AttentionField
 from meanfield_pde.spaces import Space
+from solvers.compiled import Tables
 from solvers.integrate import Semilinear
 
 __all__ = ["Equation"]
+
+#: States with more grid values than this (nodes × points) are faster in numpy, with its threads.
+COMPILED_SIZE = 2**16
+#: Unnormalised attention with at most so many modes multiplies in Fourier space, without transforms.
+BAND = 64
 
 
 @dataclass(frozen=True)
@@ -77,9 +83,29 @@ class Equation:
         return -divergence[:, self.space.constant :]
 
     def system(self) -> Semilinear:
-        """Return the equation as the time stepper sees it; the whole loop is compiled where a compiled rate exists."""
+        """Return the equation as the time stepper sees it, compiled where that pays."""
+        return self.compiled() or self.plain()
 
-        def rate(state: FloatArray, out: FloatArray, tables: tuple[FloatArray, ...]) -> None:  # noqa: ARG001
+    def plain(self) -> Semilinear:
+        """Return the equation with the rate in numpy: every configuration, every size."""
+
+        def rate(state: FloatArray, out: FloatArray, tables: Tables) -> None:  # noqa: ARG001
             out[...] = self.nonlinear(state)
 
         return Semilinear(self.linear, rate)
+
+    def compiled(self) -> Semilinear | None:
+        """Return the equation with a compiled rate, None where there is none or the state is large."""
+        heads, points = self.attention.heads, len(self.space.points)
+        if len(heads) > 1 or heads[0].prompted is not None or not heads[0].setting.mixer.shared:
+            return None
+        operator = heads[0].operator
+        laid = operator.layout(softmax=self.attention.attention.normalization == "softmax")
+        if laid is None or len(heads[0].setting.weights) * points > COMPILED_SIZE:
+            return None
+        name, tables = laid
+        if name == "convolution" and self.drift is None and tables[2].size == 0 and tables[1].shape[1] <= BAND:
+            name = "banded"
+        drift = np.zeros((1, points)) if self.drift is None else self.drift.T
+        rate = self.space.compiled_rates().get(name)
+        return None if rate is None else Semilinear(self.linear, rate, (*tables, drift, np.array([[NOISE]])), True)

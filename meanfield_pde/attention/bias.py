@@ -33,6 +33,10 @@ class Mixer(Protocol):
     """Mixing over the key nodes: rows of features (aux, features) in, mixed rows out."""
 
     @property
+    def shared(self) -> bool:
+        """Whether every query node sees the same sum."""
+
+    @property
     def peak(self) -> FloatArray:
         """Largest bias max_ζ b(z_j, ζ) of every query node, (aux, 1) or (1, 1); it is divided out."""
 
@@ -49,6 +53,8 @@ def _distance(queries: FloatArray, keys: FloatArray) -> FloatArray:
 
 class _Unpeaked:
     """Mixers whose largest bias is 0 and whose bias is 0 or −∞."""
+
+    shared = False
 
     @property
     def peak(self) -> FloatArray:
@@ -72,6 +78,8 @@ class NoBias:
 
 
 class _Total(_Unpeaked):
+    shared = True
+
     def mix(self, features: FloatArray) -> FloatArray:
         return features.sum(axis=0, keepdims=True)
 
@@ -210,6 +218,7 @@ class _Ranges(_Unpeaked):
 class _Decay:
     nodes: FloatArray
     slope: float
+    shared: bool = False
 
     @property
     def peak(self) -> FloatArray:
@@ -237,6 +246,7 @@ class _Decay:
 @dataclass(frozen=True)
 class _Dense:
     bias: FloatArray
+    shared: bool = False
 
     @cached_property
     def peak(self) -> FloatArray:

@@ -90,9 +90,7 @@ def _expected_rank(setting: Setting, exponent: float) -> float:
 def _hidden(setting: Setting, shifts: FloatArray, exponents: FloatArray) -> float:
     """Largest gap between the best placed key of all and the best placed that a query may attend to."""
     nodes = setting.attention.auxiliary.nodes
-    if not np.any(setting.head.bias.log_weights(nodes[:1], nodes)) and setting.mixer.mix(
-        np.ones((nodes.size, 1))
-    ).shape[0] == 1:
+    if setting.mixer.shared:
         return 0.0
     chosen = np.unique(np.linspace(0, nodes.size - 1, min(nodes.size, 64)).astype(np.int64))
     bias = setting.head.bias.log_weights(nodes[chosen], nodes)

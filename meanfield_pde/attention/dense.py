@@ -10,6 +10,7 @@ import numpy as np
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.operators import Setting, Sums
 from meanfield_pde.attention.reference import pair_sums
+from solvers.compiled import Tables
 
 __all__ = ["Dense"]
 
@@ -37,6 +38,10 @@ class Dense:
         """By the definition."""
         _, total, vector, _ = self._pairs(coefficients)
         return Sums(total, np.einsum("ipd,zid->zip", self.setting.projection, vector))
+
+    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:  # noqa: ARG002
+        """No compiled rate."""
+        return None
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """By the definition."""

@@ -21,6 +21,7 @@ from meanfield_pde.arrays import ComplexArray, FloatArray
 from meanfield_pde.attention.bias import Mixer
 from meanfield_pde.attention.layer import Attention, Head
 from meanfield_pde.spaces import Space
+from solvers.compiled import Tables
 
 __all__ = ["Convolution", "Operator", "Plain", "Setting", "Sums"]
 
@@ -48,6 +49,9 @@ class Operator(Protocol):
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """∫ s e^{s − offset} df, (aux or 1, points): what the attention entropy needs."""
+
+    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
+        """Name and tables of the compiled rate that serves this operator, None where none does."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,15 @@ class Convolution:
         if angles is not None:
             result = space.rotate(np.broadcast_to(result, (angles.size, result.shape[1])), -angles)
         return space.synthesise(result)
+
+    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
+        """Node weights, multipliers of the field and (softmax) of the normaliser."""
+        if self.setting.attention.encoding.is_rotated or not self.setting.mixer.shared:
+            return None
+        scale = 1.0 if softmax else float(np.exp(self.offset).max())
+        field = scale * np.stack([self.field_multipliers.real, self.field_multipliers.imag])
+        normaliser = np.stack([self.multipliers.real, self.multipliers.imag]) if softmax else np.empty((2, 0))
+        return "convolution", (self.setting.weights.T, field, normaliser)
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """As for the general kernel, of which this is a special case."""
@@ -228,6 +241,10 @@ class Plain:
         if table.shape[0] == 1:
             return np.asarray(mixed @ table[0].T)
         return np.asarray((table @ mixed[..., None])[..., 0])
+
+    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:  # noqa: ARG002
+        """No compiled rate."""
+        return None
 
     def _bare_field(self, rotated: FloatArray) -> FloatArray:
         """Values are bare tokens y = R(ωζ)⁻¹ w: each component of the rotation is mixed by itself."""

@@ -16,6 +16,7 @@ from scipy import linalg
 
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.operators import Setting, Sums
+from solvers.compiled import Tables
 
 __all__ = ["Factored", "Pairwise", "Skeleton"]
 
@@ -154,6 +155,24 @@ class Factored:
             return Sums(total, field.reshape(*total.shape, -1))
         return Sums(total, self._bare_field(coefficients))
 
+    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
+        """Probes, key factor, the two steps of the solve, node factor, synthesis, and e^{offset} without softmax."""
+        if not (self.setting.encoded and self.setting.mixer.shared):
+            return None
+        free = self.setting.space.constant
+        factors = [self.field_factor, self.token_factor] if softmax else [self.field_factor]
+        tables = (
+            self.waves[:1],
+            self.waves[free:],
+            self.key_factor,
+            self.skeleton.probe.T,
+            self.skeleton.charge.T,
+            self.node_factor,
+            np.concatenate(factors).T,
+            np.empty((0, 0)) if softmax else np.exp(self.offset),
+        )
+        return "factored", tables
+
     def _bare_field(self, coefficients: FloatArray) -> FloatArray:
         """Each component of the bare token y has probes and charges of its own."""
         gradients = self.setting.space.plane_wave_gradient(self.skeleton.queries, self._degree)
@@ -256,6 +275,10 @@ class Pairwise:
                 field += np.einsum("ziq,ipq->zip", inner, shifted)
             parts.append((inner.sum(axis=-1), field))
         return Sums(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:  # noqa: ARG002
+        """No compiled rate."""
+        return None
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """The score is ⟨ξ, y⟩ + ⟨ξ, p_ζ⟩ + b."""

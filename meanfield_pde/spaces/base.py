@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from meanfield_pde.arrays import ComplexArray, FloatArray
+from solvers.compiled import Rate
 
 __all__ = ["Space"]
 
@@ -114,6 +115,9 @@ class Space(Protocol):
         self, coefficients: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
         """W_order between a density and atoms at these coordinates, by geodesic distance."""
+
+    def compiled_rates(self) -> Mapping[str, Rate]:
+        """Compiled rates by the operator that they serve ("banded", "convolution", "factored"), as far as there are any."""
 
     def tail_weights(self) -> FloatArray:
         """One for the highest coefficients, by which the truncation error is judged, zero elsewhere."""

@@ -19,6 +19,7 @@ import numpy as np
 from scipy import fft, special
 
 from meanfield_pde.arrays import ComplexArray, FloatArray
+from solvers.compiled import Rate
 
 __all__ = ["Circle"]
 
@@ -192,6 +193,16 @@ class Circle:
         shares = np.full(quantiles.size, 1.0 / quantiles.size)
         cost = ot.wasserstein_circle(quantiles / TURN, atoms / TURN % 1.0, shares, weights, p=order)
         return float(TURN * max(float(np.ravel(cost)[0]), 0.0) ** (1.0 / order))
+
+    def compiled_rates(self) -> Mapping[str, Rate]:
+        """Those of ``circle_kernels``."""
+        from meanfield_pde.spaces import circle_kernels
+
+        return {
+            "banded": circle_kernels.banded_rate,
+            "convolution": circle_kernels.convolution_rate,
+            "factored": circle_kernels.factored_rate,
+        }
 
     def tail_weights(self) -> FloatArray:
         """One for the upper sixth of the modes, six of them at least: symmetric densities have gaps."""
