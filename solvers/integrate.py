@@ -7,104 +7,24 @@ controlled row by row.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Literal
 
 import numpy as np
 
-from solvers import exponential
-from solvers.compiled import FloatArray, Rate, Tables, padded
+from solvers import loop
+from solvers.compiled import FloatArray, Tables, padded
+from solvers.control import exceeds
+from solvers.system import Control, Outcome, Reason, Semilinear
 
-Reason = Literal["reached", "guard", "paused", "underflow"]
-Refinement = tuple["Semilinear", FloatArray, "Control"]
+__all__ = ["Control", "Outcome", "Reason", "Semilinear", "advance", "integrate"]
+
+Refinement = tuple[Semilinear, FloatArray, Control]
+Refine = Callable[[float, FloatArray], Refinement | None]
+Progress = Callable[[float, float, int, int], None]
 
 REASONS: tuple[Reason, ...] = ("reached", "guard", "paused", "underflow")
 SECONDS_PER_CHUNK = 0.15
 MOST_STEPS = 2**40
 MOST_REFINEMENTS = 64
-
-
-@dataclass(frozen=True)
-class Semilinear:
-    """The system du/dt = linear * u + N(u).
-
-    Parameters
-    ----------
-    linear
-        One entry a column, (columns,).
-    rate
-        ``rate(state, out, tables)`` writes N(state) into ``out``: made by `compiled_rate`, or any callable.
-    tables
-        Up to 16 two-dimensional arrays, handed to ``rate`` followed by empty ones.
-    compiled
-        Whether ``rate`` is made by `compiled_rate`; the time loop is then compiled too.
-    """
-
-    linear: FloatArray
-    rate: Rate
-    tables: Tables = ()
-    compiled: bool = False
-
-
-@dataclass(frozen=True)
-class Control:
-    """Accuracy of a step, and when to give up.
-
-    Parameters
-    ----------
-    rtol, atol
-        Error that a run may make in row j, about: atol + rtol * max_k |u_jk|; rtol is positive. A step is accepted
-        when its estimate is at most (atol / rtol + max_k |u_jk|) * rtol^(4/5) in every row: estimates fall as h^4
-        where errors add up to h^5, so that errors are proportional to rtol, and below it where errors do not grow.
-    guard
-        One entry a column: the run stops before a step after which max_jk |u_jk| * guard_k > 1.
-    smallest_step
-        A run that needs smaller steps ends with reason "underflow" (at latest at 16 roundings of the depth).
-    """
-
-    rtol: float = 1e-8
-    atol: float = 1e-12
-    guard: FloatArray | None = None
-    smallest_step: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse tolerances that no step can meet."""
-        for name in ("rtol", "atol", "smallest_step"):
-            value = getattr(self, name)
-            if not 0.0 <= value < np.inf:
-                raise ValueError(f"control: {name} must be finite and not negative, got {value!r}")
-        if self.rtol == 0.0:
-            raise ValueError("control: rtol must be positive, got 0.0")
-
-    @property
-    def estimate(self) -> tuple[float, float]:
-        """Relative and absolute tolerance of the estimate of one step."""
-        relative = float(self.rtol) ** exponential.ESTIMATE_EXPONENT
-        return relative, float(self.atol) / float(self.rtol) * relative
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Where a run ended, and what it cost.
-
-    Parameters
-    ----------
-    state, depth
-        The last accepted state and its depth.
-    step
-        Proposal for the next step.
-    accepted, rejected, evaluations
-        Numbers of steps and of evaluations of the rate.
-    reason
-        "reached", or what stopped the run before: "guard", "paused" (``most_steps``), "underflow" (the step).
-    """
-
-    state: FloatArray
-    depth: float
-    step: float
-    accepted: int
-    rejected: int
-    evaluations: int
-    reason: Reason
 
 
 @dataclass(frozen=True)
@@ -114,43 +34,41 @@ class _Run:
     system: Semilinear
     control: Control
     tables: Tables
-    columns: exponential.Columns
-    memory: exponential.Memory
+    columns: loop.Columns
+    memory: loop.Memory
 
     def go(self, stop: float, most_steps: int) -> Reason:
         """Step to ``stop``, with at most ``most_steps`` attempts."""
         smallest_step = float(self.control.smallest_step)
-        limits = exponential.Limits(float(stop), *self.control.estimate, smallest_step, most_steps)
+        limits = loop.Limits(float(stop), *self.control.estimate, smallest_step, most_steps)
         if self.system.compiled:
-            code = exponential.run_compiled(self.system.rate, self.tables, self.memory, self.columns, limits)
+            code = loop.run_compiled(self.system.rate, self.tables, self.memory, self.columns, limits)
         else:
             # The loop finds values that are not finite and takes a smaller step: no warning is due.
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-                code = exponential.run(self.system.rate, self.tables, self.memory, self.columns, limits)
+                code = loop.run(self.system.rate, self.tables, self.memory, self.columns, limits)
         return REASONS[code]
 
     @property
     def state(self) -> FloatArray:
         """A copy of the last accepted state."""
-        return np.copy(self.memory.states[self.memory.counts[exponential.SIDE]])
+        return np.copy(self.memory.states[self.memory.counts[loop.SIDE]])
 
     @property
     def guarded(self) -> bool:
         """Whether the current state is beyond the guard."""
-        return exponential.exceeds(
-            self.memory.states[self.memory.counts[exponential.SIDE]], self.columns.guard
-        )
+        return exceeds(self.memory.states[self.memory.counts[loop.SIDE]], self.columns.guard)
 
     def outcome(self, reason: Reason, before: Sequence[int] = (0, 0, 0)) -> Outcome:
         """Report, adding the counts of runs ``before`` this one."""
         numbers, counts = self.memory.numbers, self.memory.counts
         return Outcome(
             state=self.state,
-            depth=float(numbers[exponential.DEPTH]),
-            step=float(numbers[exponential.STEP]),
-            accepted=int(counts[exponential.ACCEPTED]) + before[0],
-            rejected=int(counts[exponential.REJECTED]) + before[1],
-            evaluations=int(counts[exponential.EVALUATIONS]) + before[2],
+            depth=float(numbers[loop.DEPTH]),
+            step=float(numbers[loop.STEP]),
+            accepted=int(counts[loop.ACCEPTED]) + before[0],
+            rejected=int(counts[loop.REJECTED]) + before[1],
+            evaluations=int(counts[loop.EVALUATIONS]) + before[2],
             reason=reason,
         )
 
@@ -172,8 +90,8 @@ def _prepare(
         raise ValueError(f"integrate: guard must be {linear.shape} like linear, got {guard.shape}")
     if step is not None and not step > 0.0:
         raise ValueError(f"integrate: step must be positive, got {step!r}; leave it out to have it chosen")
-    memory = exponential.remember(state, linear, float(depth), 0.0 if step is None else float(step))
-    return _Run(system, control, padded(system.tables), exponential.Columns(linear, guard), memory)
+    memory = loop.remember(state, linear, float(depth), 0.0 if step is None else float(step))
+    return _Run(system, control, padded(system.tables), loop.Columns(linear, guard), memory)
 
 
 def advance(
@@ -241,7 +159,7 @@ class _Journey:
         """Report the whole journey."""
         return self.run.outcome(reason, self.before)
 
-    def refined(self, refine: Callable[[float, FloatArray], Refinement | None] | None) -> bool:
+    def refined(self, refine: Refine | None) -> bool:
         """Go on with a finer system, if there is one."""
         now = self.outcome("guard")
         self.refinements += 1
@@ -259,17 +177,17 @@ class _Journey:
 def _reach(
     journey: _Journey,
     stop: float,
-    refine: Callable[[float, FloatArray], Refinement | None] | None,
-    progress: Callable[[float, float, int, int], None] | None,
+    refine: Refine | None,
+    progress: Progress | None,
     pace: _Pace,
 ) -> Reason:
     """Solve to one depth in chunks, refining where the guard asks for it."""
     while True:
         counts = journey.run.memory.counts
-        attempts = int(counts[exponential.ACCEPTED] + counts[exponential.REJECTED])
+        attempts = int(counts[loop.ACCEPTED] + counts[loop.REJECTED])
         started = perf_counter()
         reason = "guard" if journey.run.guarded else journey.run.go(stop, pace.most_steps)
-        attempts = int(counts[exponential.ACCEPTED] + counts[exponential.REJECTED]) - attempts
+        attempts = int(counts[loop.ACCEPTED] + counts[loop.REJECTED]) - attempts
         pace.measure(perf_counter() - started, attempts)
         if progress is not None and pace.due():
             now = journey.outcome(reason)
@@ -290,8 +208,8 @@ def integrate(
     control: Control,
     *,
     observe: Callable[[int, float, FloatArray], None],
-    refine: Callable[[float, FloatArray], Refinement | None] | None = None,
-    progress: Callable[[float, float, int, int], None] | None = None,
+    refine: Refine | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Solve through all ``depths``, and show the state at each.
 

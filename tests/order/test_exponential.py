@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from solvers.exponential import Columns, Limits, Memory, remember, run
+from solvers.loop import Columns, Limits, Memory, remember, run
 
 ORDER = 5
 
@@ -35,8 +35,8 @@ def riccati(linear):
 
 
 SPECTRA = {
-    # (linear, largest error with 32 steps): levels as observed, times 1.5 to 2, so that an error that leaves the order
-    # alone (or a lucky slope) shows.
+    # (linear, largest error with 32 steps): levels as observed, times 1.5 to 2, so that an error that leaves the
+    # order alone (or a lucky slope) shows.
     "real": (np.array([-0.5, -2.0]), 2e-8),
     "imaginary": (np.array([1.0j, -3.0j]), 6e-9),
     "complex": (np.array([-1.0 + 2.0j, -2.0 - 3.0j]), 1e-9),
