@@ -13,8 +13,8 @@ whose error estimate is the weighted fourth difference of N along the step,
 the weights must sum to phi_1). The estimate falls as h^4, the error of a step as h^6.
 
 On nonlinear advection-diffusion problems this scheme reaches an error of 1e-8 with two thirds, and 1e-10 with
-half to a quarter, of the rates that Krogstad's ETDRK4 with its embedded companion takes; the five-stage scheme
-of Hochbruck & Ostermann takes more than that, and a fifth-order integrating factor fails on stiff problems.
+half to a quarter, of the rates that Krogstad's ETDRK4 with its embedded companion takes; the five-stage
+scheme of Hochbruck & Ostermann takes more, and a fifth-order integrating factor fails on stiff problems.
 """
 
 import numpy as np

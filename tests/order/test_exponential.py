@@ -35,7 +35,7 @@ def riccati(linear):
 
 
 SPECTRA = {
-    # (linear, largest error with 32 steps): levels as observed, times 1.5 to 2, so that an error that leaves the
+    # (linear, largest error with 32 steps): levels as observed, times 1.5 to 2: an error that leaves the
     # order alone (or a lucky slope) shows.
     "real": (np.array([-0.5, -2.0]), 2e-8),
     "imaginary": (np.array([1.0j, -3.0j]), 6e-9),

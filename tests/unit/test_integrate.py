@@ -94,7 +94,7 @@ def test_global_error_follows_the_tolerance(stiff):
 
 
 def test_first_steps_are_as_accurate_as_the_last():
-    # Riccati, u' = -u/2 + u^2 from 0.4: smooth over the whole interval, so that errors just after the start must
+    # Riccati, u' = -u/2 + u^2 from 0.4: smooth over the whole interval, so errors just after the start must
     # be below the tolerance as at the end.
     linear = np.array([-0.5])
 

@@ -57,8 +57,8 @@ def test_real_arguments(z):
 @pytest.mark.parametrize("angle", [0.5, 0.6, 0.75, 0.9])
 def test_complex_arguments(radius, angle):
     z = radius * cmath.exp(1j * np.pi * angle)
-    # As for real arguments, but relative to 1/(1 + |z|), the size of the functions: near the zeros of phi_1 on
-    # the imaginary axis no relative accuracy is claimed.
+    # As for real arguments, but relative to 1/(1 + |z|), the size of the functions: near the zeros of phi_1
+    # on the imaginary axis no relative accuracy is claimed.
     for n, value in enumerate(phi(z)[1:], start=1):
         assert abs(value - exact(z, n)) <= 12 * EPS / (1.0 + radius)
 
