@@ -19,7 +19,7 @@ NAMES = {
     "resolution": "angles",
     "states": "saved states",
     "heads": "heads",
-    "memory": "memory, about (bytes)",
+    "gibibytes": "memory, about (GiB)",
 }
 
 
@@ -37,6 +37,6 @@ def check(config: str, settings: Sequence[str], report: Report) -> None:
         "resolution": configuration.token.resolution,
         "states": configuration.time.states,
         "heads": len(configuration.heads),
-        "memory": estimate_memory(configuration, nodes),
+        "gibibytes": round(estimate_memory(configuration, nodes) / 2**30, 2),
     }
     report.result(values, title=f"{config}: valid", names=NAMES)

@@ -47,12 +47,9 @@ def print_configuration(path: Path, report: Report) -> None:
 
 def compare_with_pushforward(path: Path, report: Report) -> None:
     """Print the distances between the last marginal and the pushforward."""
-    from meanfield_pde.observables import compare
+    from meanfield_pde import api
 
-    from meanfield_pde.records import SOLUTION, read
-
-    record = read(path, SOLUTION)
-    report.result(compare(record), title=str(path), names=COMPARISON)
+    report.result(api.compare(api.open(path)), title=str(path), names=COMPARISON)
 
 
 def _read(path: Path) -> Record:

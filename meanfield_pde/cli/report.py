@@ -58,12 +58,14 @@ def _print_table(title: str, rows: Mapping[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(Text(name), Text(_shown(value)))
-    Console(file=sys.stdout).print(table)
+    console = Console(file=sys.stdout, highlight=False)
+    console.print(Text(title, style="bold"))
+    console.print(table)
 
 
 def _shown(value: Any) -> str:

@@ -60,8 +60,8 @@ def run(job: Job, report: Report) -> None:
     configuration = load(job.config, parse_assignments(job.settings))
     _check_output(job, configuration)
     from meanfield_pde.cli.progress import progress_bar
+    from meanfield_pde.evolution import solve
     from meanfield_pde.problem import build
-    from meanfield_pde.solve import solve
 
     problem = build(configuration)
     try:

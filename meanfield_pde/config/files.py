@@ -163,7 +163,7 @@ def _dataset(file: h5py.File, name: str | None, path: Path, what: str) -> h5py.D
     names: list[str] = []
     file.visititems(lambda key, entry: names.append(key) if isinstance(entry, h5py.Dataset) else None)
     listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    place = what.rpartition(" ")[0] + " dataset" if what.endswith(" file") else what
+    place = _dataset_key(what)
     if name is None:
         raise InputError(f"{place}: is required for an HDF5 file and is missing; {path.name} holds: {listed}")
     if name.strip("/") not in names:
@@ -171,3 +171,10 @@ def _dataset(file: h5py.File, name: str | None, path: Path, what: str) -> h5py.D
         hint = f' (did you mean "{close}"?)' if close else ""
         raise InputError(f"{place}: {path.name} holds {listed or 'no dataset'}{hint}, got {quoted(name)}")
     return file[name]
+
+
+def _dataset_key(what: str) -> str:
+    """Name of the key that names the dataset, beside the key that names the file."""
+    if what.endswith("dataset"):
+        return what
+    return f"{what.removesuffix('file')}dataset" if what.endswith("file") else f"{what}_dataset"

@@ -93,7 +93,7 @@ def _read(path: Path, label: str) -> str:
 
 def _parse(text: str, label: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(f"{text}\n")  # a line break after the last line, so that errors in it name it
     except RecursionError:
         raise InputError(f"{label}: values are nested too deeply") from None
     except ValueError as error:  # syntax, or an integer of more digits than Python reads

@@ -64,8 +64,9 @@ def _explain_one(problem: Any, root: type[Table], overridden: Collection[str]) -
 
 
 def _covers(dotted: str, path: Sequence[str | int]) -> bool:
-    parts = dotted.split(".")
-    return [str(part) for part in path[: len(parts)]] == parts
+    """Whether the name holds, or lies in, the place: one is the beginning of the other."""
+    pairs = zip(dotted.split("."), map(str, path), strict=False)
+    return all(one == other for one, other in pairs)
 
 
 def spot(path: Sequence[str | int]) -> str:

@@ -44,4 +44,4 @@ def inline(value: Any) -> str:
         return f"[{', '.join(inline(entry) for entry in value)}]"
     if isinstance(value, (bool, str)):
         return json.dumps(value, ensure_ascii=False)
-    return repr(value)  # integers, and floats to the last bit
+    return repr(value) if isinstance(value, (int, float)) else str(value)  # floats to the last bit
