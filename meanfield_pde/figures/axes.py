@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from meanfield_pde.figures import style
 
 if TYPE_CHECKING:
-    from matplotlib.axis import Axis as Ruler
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from meanfield_pde.records import Record
@@ -56,9 +56,10 @@ class Axis:
         start = self.limits[0]
         return values if self.period is None else start + (values - start) % self.period
 
-    def mark(self, ruler: Ruler) -> None:
-        """Put ticks on an axis of a panel: quarters of a turn on a closed curve."""
-        ruler.set_view_interval(*self.limits, ignore=True)
+    def mark(self, ax: Axes, side: Literal["x", "y"]) -> None:
+        """Put limits, ticks and label on a side of a panel: quarters of a turn on a closed curve."""
+        ruler = ax.xaxis if side == "x" else ax.yaxis
+        ax.set(**{f"{side}lim": self.limits})
         ruler.set_label_text(self.label)
         if self.period is not None:
             ticks = np.linspace(*self.limits, 5)

@@ -32,7 +32,7 @@ def comparison(records: Sequence[Record]) -> Figure:
     _row(grid[0], records, panels.final_image, panels.joint, rf"$\rho({symbol}\,|\,z)$ at the end")
     _row(grid[1], records, panels.marginal_image, panels.marginal, rf"$\mu(t,{symbol})$")
     for ax, record in zip(grid[0], records, strict=True):
-        heading = style.fold(style.title(record), 96 // len(records), 3)
+        heading = style.fold(style.title(record) or "Untitled", 96 // len(records), 3)
         ax.set_title(heading, parse_math=False, linespacing=1.0)
     curves = bottom.subplots(1, 2)
     _curves(curves[0], curves[1], records)
@@ -70,14 +70,14 @@ def _curves(left: Axes, right: Axes, records: Sequence[Record]) -> None:
         left.plot(t.points, record["order_parameter"], color=color, linestyle=dash)
         right.plot(x.points, record["marginal"][-1][x.index], color=color, linestyle=dash)
     longest, widest = max(axes, key=lambda pair: pair[0].limits[1])[0], axes[0][1]
-    longest.mark(left.xaxis)
+    longest.mark(left, "x")
     panels.unit_interval(left)
     panels.density(right, widest, rf"$\mu({widest.symbol})$ at the end")
 
 
 def _legend(place: SubFigure, lines: Sequence[Line2D], records: Sequence[Record]) -> None:
     """Name the curves, and the points in the panels above, below everything."""
-    names = [style.fold(style.title(record), 32, 1) for record in records]
+    names = [style.fold(style.title(record) or "Untitled", 32, 1) for record in records]
     handles: list[Artist] = list(lines)
     if any("conditional_mean" in record for record in records):
         handles.append(panels.map_key())

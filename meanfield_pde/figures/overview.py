@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from meanfield_pde.figures import heat, panels, style
@@ -43,7 +44,7 @@ def _marginal(ax: Axes, record: Record) -> None:
 def _joint(ax: Axes, record: Record) -> None:
     image = panels.final_image(record)
     shade = heat.Shade.of(image)
-    style.head(ax, "b", f"Last state, $t = {record['time'][-1]:.4g}$")
+    style.head(ax, "b", f"Last state, $t = {style.number(record['time'][-1])}$")
     heat.scale(
         panels.joint(ax, record, image, shade), ax, rf"$\rho({token_axis(record).symbol}\,|\,z)$", shade
     )
@@ -58,8 +59,9 @@ def _ends(ax: Axes, record: Record, letter: str) -> None:
 
 
 def _pushforward(ax: Axes, record: Record) -> None:
-    style.head(ax, "c")
-    panels.pushforward(ax, record)
+    distance = float(record.attributes.get("w2", math.nan))
+    defined = panels.pushforward(ax, record) and math.isfinite(distance)
+    style.head(ax, "c", f"$W_2 = {distance:.2g}$" if defined else "")
     style.key(ax)
 
 

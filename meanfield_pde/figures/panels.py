@@ -42,8 +42,8 @@ def marginal(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.S
     """Draw the token marginal over depth."""
     x, y = depth_axis(record), token_axis(record)
     drawn = heat.heat(ax, image, shade, x, y)
-    x.mark(ax.xaxis)
-    y.mark(ax.yaxis)
+    x.mark(ax, "x")
+    y.mark(ax, "y")
     return drawn
 
 
@@ -56,8 +56,8 @@ def joint(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.Shad
     """Draw the last conditional densities with the map of conditional means in them."""
     x, y = auxiliary_axis(record), token_axis(record)
     drawn = heat.heat(ax, image, shade, x, y)
-    x.mark(ax.xaxis)
-    y.mark(ax.yaxis)
+    x.mark(ax, "x")
+    y.mark(ax, "y")
     if len(x.points) == 1:
         ax.set_xticks([])
     if "conditional_mean" in record:
@@ -91,6 +91,8 @@ def map_key() -> Line2D:
 
 def _means(record: Record) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the last conditional means, within the limits of the axis, and how long they are."""
+    if "conditional_mean" not in record:
+        return np.zeros(len(record["aux"])), np.zeros(len(record["aux"]))
     mean = token_axis(record).wrap(record["conditional_mean"][-1])
     length = record["conditional_length"][-1] if "conditional_length" in record else np.ones(len(mean))
     return mean, np.where(np.isfinite(mean), np.nan_to_num(length), 0.0)
@@ -100,33 +102,35 @@ def ends(ax: Axes, record: Record) -> None:
     """Draw the first and the last token marginal."""
     x, time = token_axis(record), record["time"]
     first, last = record["marginal"][0][x.index], record["marginal"][-1][x.index]
-    ax.plot(x.points, first, color=style.GREY, dashes=(4, 1.5), label=f"$t = {time[0]:.4g}$")
+    ax.plot(x.points, first, color=style.GREY, dashes=(4, 1.5), label=f"$t = {style.number(time[0])}$")
     ax.fill_between(x.points, last, color=style.BLUE, alpha=0.15, linewidth=0)
-    ax.plot(x.points, last, color=style.BLUE, label=f"$t = {time[-1]:.4g}$")
+    ax.plot(x.points, last, color=style.BLUE, label=f"$t = {style.number(time[-1])}$")
     density(ax, x, rf"$\mu(t,{x.symbol})$")
 
 
-def pushforward(ax: Axes, record: Record) -> None:
-    """Draw the last token marginal against the pushforward of the auxiliary distribution.
+def pushforward(ax: Axes, record: Record) -> bool:
+    """Draw the last token marginal against the pushforward, and return whether there is one.
 
     Both are smoothed alike, so that the curves differ only where the distributions do, atoms included.
     """
     x = token_axis(record)
     turn = x.limits[1] - x.limits[0]
-    width = turn * float(np.clip(1.2 / len(record["aux"]), 1 / 72, 1 / 36))
+    nodes, resolution = len(record["aux"]), len(record["token"])
+    width = turn * float(max(np.clip(1.2 / nodes, 1 / 72, 1 / 36), 1.2 / resolution))
     at = np.linspace(*x.limits, 721)
     marginal = _smooth(at, record["token"], record["marginal"][-1] * record["token_weight"], x, width)
     ax.fill_between(at, marginal, color=style.BLUE, alpha=0.15, linewidth=0)
     ax.plot(at, marginal, color=style.BLUE, label=r"$\mu$")
-    if "conditional_mean" in record:
-        mean, length = _means(record)
-        if (length > _DIRECTED).all():
-            image = _smooth(at, mean, record["aux_weight"], x, width)
-            ax.plot(at, image, color=style.VERMILION, dashes=(4, 1.5), label=r"$T_{\#}\nu$")
-        else:
-            ax.plot([], [], linestyle="none", label=r"$T_{\#}\nu$ not defined")
+    mean, length = _means(record)
+    defined = bool((length > _DIRECTED).all())
+    if defined:
+        image = _smooth(at, mean, record["aux_weight"], x, width)
+        ax.plot(at, image, color=style.VERMILION, dashes=(4, 1.5), label=r"$T_{\#}\nu$")
+    else:
+        ax.plot([], [], linestyle="none", label=r"$T_{\#}\nu$ not defined")
     angle = f"{width / turn * 360:.2g}°" if x.period is not None else f"{width:.2g}"
     density(ax, x, f"Smoothed density ({angle})")
+    return defined
 
 
 def _smooth(
@@ -148,8 +152,8 @@ def _smooth(
 
 def density(ax: Axes, x: Axis, label: str) -> None:
     """Set up the axes for densities of the token."""
-    x.mark(ax.xaxis)
-    ax.set_ylim(bottom=0)
+    x.mark(ax, "x")
+    ax.set_ylim(0, 1.06 * max(ax.dataLim.y1, 1e-300))
     style.ticks(ax.yaxis)
     ax.set_ylabel(label)
 
@@ -180,6 +184,10 @@ def energy(ax: Axes, record: Record) -> None:
 def _series(ax: Axes, record: Record, name: str, label: str, factor: float = 1.0, **look: Any) -> None:
     """Draw a diagnostic over depth."""
     x = depth_axis(record)
-    ax.plot(x.points, factor * record[name], label=label, **look)
-    x.mark(ax.xaxis)
+    values = factor * record[name]
+    if np.isfinite(values).any():
+        ax.plot(x.points, values, label=label, **look)
+    else:
+        ax.plot([], [], linestyle="none", label=f"{label} not defined")
+    x.mark(ax, "x")
     style.ticks(ax.yaxis)

@@ -35,6 +35,7 @@ __all__ = [
     "halves",
     "head",
     "key",
+    "number",
     "page",
     "plain",
     "ticks",
@@ -130,6 +131,12 @@ def title(record: Record) -> str:
     text, status = (str(record.attributes.get(name, "")) for name in ("title", "status"))
     reached = f" ({status} at t = {record['time'][-1]:.4g})"
     return text if status in {"", "finished"} else text + reached
+
+
+def number(value: float) -> str:
+    """Write a number with four digits, as mathematics."""
+    digits, _, power = f"{value:.4g}".partition("e")
+    return rf"{digits} \times 10^{{{int(power)}}}" if power else digits
 
 
 def fold(text: str, width: int, lines: int) -> str:
