@@ -69,6 +69,8 @@ def _map(ax: Axes, record: Record) -> None:
     """Draw the map as points (a line would cross the seam), faded where a conditional is nearly uniform."""
     x = auxiliary_axis(record)
     mean, length = _means(record)
+    if not (length > _DIRECTED).any():
+        return
     nodes = len(x.points)
     opacity: Any = np.clip(length[x.index] / 0.3, 0.1, 1.0) * (length[x.index] > _DIRECTED)
     ax.scatter(
@@ -186,7 +188,8 @@ def _series(ax: Axes, record: Record, name: str, label: str, factor: float = 1.0
     x = depth_axis(record)
     values = factor * record[name]
     if np.isfinite(values).any():
-        ax.plot(x.points, values, label=label, **look)
+        alone: dict[str, Any] = {"marker": "o", "markersize": 3, "clip_on": False} if len(values) == 1 else {}
+        ax.plot(x.points, values, label=label, **look, **alone)
     else:
         ax.plot([], [], linestyle="none", label=f"{label} not defined")
     x.mark(ax, "x")

@@ -48,7 +48,7 @@ def example(
         "minimum": density.min(axis=(1, 2)),
         "interaction_energy": interaction,
         "free_energy": -interaction - 0.05 * entropy,
-        "dissipation": np.abs(np.gradient(interaction, time)),
+        "dissipation": np.abs(np.gradient(interaction, time)) if depths > 1 else np.zeros(1),
         "entropy": entropy,
         "order_parameter": order,
         "conditional_concentration": np.abs(moment) @ weights,

@@ -49,6 +49,7 @@ SINGLE = {
     "sharp": lambda: example(nodes=512, depths=11, resolution=1024, sharpness=3000.0),
     "fairly sharp": lambda: example(nodes=32, sharpness=400.0, spread=0.05),
     "two depths": lambda: example(nodes=8, depths=2),
+    "one depth": lambda: example(nodes=8, depths=1),
     "uniform": lambda: example(uniform=True),
     "coarse": lambda: example(nodes=3, depths=3, resolution=4, sharpness=2.0),
     "no title": lambda: example(8, 5, 32, title=""),
