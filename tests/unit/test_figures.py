@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from meanfield_pde import figures
 from meanfield_pde.errors import InputError
-from meanfield_pde.figures import axes, heat, panels, style
+from meanfield_pde.figures import axes, heat, style
 from meanfield_pde.records import Variable
 
 from .example_records import TURN, example
@@ -313,8 +313,5 @@ def test_the_smoothed_densities_keep_their_mass():
 def test_conditionals_without_direction_give_no_map():
     figure = drawn(example(8, 5, 32, uniform=True))
     assert r"$T_{\#}\nu$ not defined" in [text.get_text() for text, _ in texts(figure)]
-    (points,) = [
-        c for ax in figure.findobj(mpl.axes.Axes) for c in ax.collections if len(c.get_offsets()) == 8
-    ]
-    assert np.max(points.get_facecolor()[:, 3]) == 0
-    assert panels.map_key().get_marker() == "o"
+    points = [c for ax in figure.findobj(mpl.axes.Axes) for c in ax.collections if len(c.get_offsets()) == 8]
+    assert not points
