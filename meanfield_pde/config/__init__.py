@@ -8,6 +8,7 @@ from meanfield_pde.config.loading import load, loads
 from meanfield_pde.config.memory import available_memory, check_memory, estimate_memory
 from meanfield_pde.config.overrides import parse_assignments
 from meanfield_pde.config.schema import Auxiliary, Drift, Encoding, Noise, Output, Prompt, Solver, Time, Token
+from meanfield_pde.config.strength import check_scores
 from meanfield_pde.config.tables import (
     AuxiliaryTable,
     auxiliary_table,
@@ -38,6 +39,7 @@ __all__ = [
     "available_memory",
     "bias_table",
     "check_memory",
+    "check_scores",
     "data_files",
     "encoding_table",
     "estimate_memory",

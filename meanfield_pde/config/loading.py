@@ -13,6 +13,7 @@ from meanfield_pde.config.configuration import Configuration
 from meanfield_pde.config.memory import check_memory
 from meanfield_pde.config.messages import explain, nearest
 from meanfield_pde.config.overrides import apply_overrides
+from meanfield_pde.config.strength import check_scores
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def loads(
     except RecursionError:
         raise InputError(f"{label}: values are nested too deeply") from None
     configuration = configuration.read_from(source, label)
+    check_scores(configuration)
     if configuration.nodes is not None:
         check_memory(configuration, configuration.nodes)
     return configuration

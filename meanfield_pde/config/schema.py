@@ -240,7 +240,7 @@ class Solver(Table):
         Literal["auto", "spectral"], choice("auto", "spectral", later=("finite-volume", "characteristics"))
     ] = "auto"
     rtol: Annotated[float, number(least=1e-14, most=0.1)] = 1e-8
-    atol: Annotated[float, number(above=0, most=0.1)] = 1e-10
+    atol: Annotated[float, number(least=1e-14, most=0.1)] = 1e-10
     max_resolution: Resolution = 4096
 
 

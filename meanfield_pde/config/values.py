@@ -61,8 +61,13 @@ def number(
     above: float | None = None,
     most: float | None = None,
     below: float | None = None,
+    largest: float = 1e9,
 ) -> BeforeValidator:
-    """Finite real number within bounds; integers are accepted, truth values are not numbers."""
+    """Finite real number within bounds; integers are accepted, truth values are not numbers.
+
+    ``largest`` bounds the magnitude: beyond it, sums with numbers of order one lose the digits that the
+    tolerances ask for.
+    """
     allowed = _bounds("a finite number", least, above, most, below)
 
     def check(value: object) -> float:
@@ -76,6 +81,8 @@ def number(
         )
         if not inside:
             raise ValueError(f"must be {allowed}")
+        if abs(found) > largest:
+            raise ValueError(f"must be {allowed}, at most {largest:g} in magnitude")
         return found
 
     return BeforeValidator(check)
@@ -149,7 +156,7 @@ def _printable(text: str) -> bool:
     return not any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
 
 
-Finite = Annotated[float, number()]
+Finite = Annotated[float, number(largest=1e6)]
 Positive = Annotated[float, number(above=0)]
 NonNegative = Annotated[float, number(least=0)]
 MOST = 10**12

@@ -206,7 +206,7 @@ APPENDED = {
         ["[solver] method", "not available yet", '"finite-volume"'],
     ),
     "tolerance zero": ("[solver]\nrtol = 0", ["[solver] rtol", ">= 1e-14", "got 0"]),
-    "tolerance negative": ("[solver]\natol = -1e-9", ["[solver] atol", "> 0", "got -1e-09"]),
+    "tolerance negative": ("[solver]\natol = -1e-9", ["[solver] atol", ">= 1e-14", "got -1e-09"]),
     "finest grid below the first": (
         "[solver]\nmax_resolution = 64",
         ["[solver] max_resolution", "token.resolution = 128", "got 64"],
@@ -243,6 +243,14 @@ REPLACED = {
     "beta negative": (
         "[attention]\nbeta = -1.0\n[time]\nfinal = 1.0",
         ["[attention] beta", ">= 0", "got -1.0"],
+    ),
+    "beta beyond every grid": (
+        "[attention]\nbeta = 1e7\n[time]\nfinal = 1.0",
+        ["[attention] beta", "max_resolution", "got 1e+07"],
+    ),
+    "beta beyond all bounds": (
+        "[attention]\nbeta = 1e300\n[time]\nfinal = 1.0",
+        ["[attention] beta", "at most 1e+09", "got 1e+300"],
     ),
     "normalization": (
         '[time]\nfinal = 1.0\n[attention]\nbeta = 1.0\nnormalization = "sum"',

@@ -22,8 +22,8 @@ def loads(text="", **overrides):
 
 # --- any configuration, as nested dictionaries of what TOML knows ---
 
-numbers = st.floats(-1e6, 1e6)
-positive = st.floats(1e-6, 1e6)
+numbers = st.floats(-3, 3)  # small enough for every score to be resolved
+positive = st.floats(1e-6, 100)
 counts = st.integers(1, 50)
 names = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1).filter(str.strip)
 matrices = st.lists(st.lists(numbers, min_size=2, max_size=2), min_size=2, max_size=2)
@@ -506,6 +506,22 @@ def test_available_memory_of_systems_that_do_not_tell(monkeypatch):
     monkeypatch.setattr(memory.Path, "read_text", nothing)
     monkeypatch.setattr(memory, "os", SimpleNamespace())
     assert config.available_memory() == memory.UNKNOWN_SYSTEM
+
+
+# --- scores ---
+
+
+def test_largest_scores():
+    """5 + 8.6 sqrt(X) modes fit into 2048 for X up to 56,439."""
+    assert loads(attention__beta=56000).heads[0].beta == 56000
+    with pytest.raises(InputError, match=r"\[attention\] beta: scores of size 5.7e\+04 .*modes.*got 57000"):
+        loads(attention__beta=57000)
+    with pytest.raises(InputError, match="lower beta or the encoding"):
+        loads(encoding__kind="additive", encoding__amplitude=1e6)
+    with pytest.raises(InputError, match=r"\[attention\] heads\[1\].beta: "):
+        loads(attention__heads=[{}, {"query": [[1e6, 0], [0, 1e6]]}])
+    with pytest.raises(InputError, match="scores of size 4e"):
+        config.check_scores(loads(), longest=1e6)
 
 
 # --- values that come from Python ---
