@@ -22,7 +22,7 @@ __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 
 #: Error allowed to the embedded estimate of a step, as a share of the tolerances: the estimate is of third order, the
 #: step of fourth, and measured global errors stay two orders below the tolerances (tests/physics).
-STEP_SHARE = 2.0
+STEP_SHARE = 0.3
 #: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
 TAIL_SHARE = 1.0
 #: Factor by which a refined grid is finer.

@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.dense import Dense
 from meanfield_pde.attention.operators import Convolution, Operator, Plain, Setting
-from meanfield_pde.attention.shifted import Factored, Pairwise, Skeleton, support
+from meanfield_pde.attention.shifted import Factored, Pairwise
 from meanfield_pde.errors import InputError
+from solvers.lowrank import Skeleton, fit, support
 
 __all__ = ["operator"]
 
 #: Error of the factored kernel, relative to the largest kernel entry of a query, that is aimed at.
 KERNEL_TOLERANCE = 2e-15
 #: Error that is accepted after biases have hidden the largest keys from a query.
-ACCEPTED_ERROR = 1e-12
+ACCEPTED_ERROR = 1e-11
 #: Exponents beyond which the factors of the kernel would underflow.
 EXPONENT_RANGE = 600.0
 #: Least extent of the region of exponents in which the kernel is reproduced, in every direction.
 THICKNESS = 1.0
+#: Shifts that stand for all where the largest exponent is asked for: a scale, not a result.
+HULL = 128
+#: Candidates for the skeleton, as a multiple of the rank that is expected.
+CANDIDATES = 2
+#: About how many candidates are keys of spread shifts with all their points.
+GRID = 2000
 #: Ranks above this take longer to find than they save.
 LARGEST_RANK = 1500
 
@@ -52,32 +60,23 @@ def _shifted(setting: Setting, tolerance: float) -> Operator:
     shifts = setting.attention.encoding.shifts
     assert shifts is not None  # noqa: S101 - for the type checker: the caller asked is_shifted
     pairwise = Pairwise(setting, shifts)
-    exponents = _sample_exponents(setting, shifts)
-    if not _worthwhile(setting, shifts, exponents):
+    if not _worthwhile(setting, shifts):
         return pairwise
     accepted = max(ACCEPTED_ERROR, 100.0 * tolerance)
-    loss = _hidden(setting, shifts, exponents)
+    loss = _hidden(setting, shifts)
     if loss > math.log(accepted / (20.0 * tolerance)):
         return pairwise
-    for nodes in (16, 64):
-        factored = _factored(setting, shifts, tolerance, nodes)
-        if factored is not None and _error(factored, shifts) * math.exp(loss) < accepted:
-            return factored
-    return pairwise
+    factored = _factored(setting, shifts, tolerance, accepted * math.exp(-loss))
+    return pairwise if factored is None else factored
 
 
-def _sample_exponents(setting: Setting, shifts: FloatArray) -> FloatArray:
-    """ξ for spread nodes and all points of a coarse grid, (nodes, points, d)."""
-    points = setting.space.points[:: max(1, len(setting.space.points) // 64)]
-    return (points[None] + spread(shifts, 64)[:, None]) @ setting.metric.T
-
-
-def _worthwhile(setting: Setting, shifts: FloatArray, exponents: FloatArray) -> bool:
+def _worthwhile(setting: Setting, shifts: FloatArray) -> bool:
     """Whether the factored kernel, of the rank that is to be expected, beats all pairs of nodes."""
     nodes, points = len(shifts), len(setting.space.points)
     reach = 1.0 + float(np.linalg.norm(shifts, axis=1).max())
-    width = setting.space.width(setting.degree(float(np.linalg.norm(exponents, axis=-1).max())))
-    rank = _expected_rank(setting, float(np.linalg.norm(exponents, axis=-1).max()) * reach)
+    largest = float(np.linalg.norm(setting.metric, 2)) * reach
+    width = setting.space.width(setting.degree(largest))
+    rank = _expected_rank(setting, largest * reach)
     factored = nodes * rank * (width + 2 * points) + 2 * rank * rank
     return rank <= LARGEST_RANK and factored < nodes * nodes * points * width
 
@@ -87,7 +86,7 @@ def _expected_rank(setting: Setting, exponent: float) -> float:
     return (75.0 * max(exponent, 0.1) ** 0.6) ** (setting.space.points.shape[1] / 2.0)
 
 
-def _hidden(setting: Setting, shifts: FloatArray, exponents: FloatArray) -> float:
+def _hidden(setting: Setting, shifts: FloatArray) -> float:
     """Largest gap between the best placed key of all and the best placed that a query may attend to."""
     nodes = setting.attention.auxiliary.nodes
     if setting.mixer.shared:
@@ -101,79 +100,110 @@ def _hidden(setting: Setting, shifts: FloatArray, exponents: FloatArray) -> floa
     return float(gap.max())
 
 
-def _factored(setting: Setting, shifts: FloatArray, tolerance: float, nodes: int) -> Factored | None:
-    """Skeleton from spread nodes and the coarsest grid that resolves the kernel."""
-    chosen = spread(shifts, nodes)
-    reach = np.linalg.norm((setting.space.points[None] + chosen[:, None]) @ setting.metric.T, axis=-1).max()
-    coarse = setting.space.resized(8).at_least(setting.space.degree(float(reach), 1e-15))
-    points = coarse.points[:: max(1, len(coarse.points) // (2 * setting.space.degree(float(reach), 1e-15) + 1))]
-    keys = (points[None] + chosen[:, None]).reshape(-1, points.shape[1])
-    queries = _thickened(keys @ setting.metric.T, setting.metric)
-    factored = Factored(setting, _skeleton(*map(_Frozen, (queries, keys, shifts)), tolerance), shifts)
-    exponents = (setting.space.points[None] + spread(shifts, 64)[:, None]) @ setting.metric.T
-    lowest = support(exponents.reshape(-1, points.shape[1]), shifts).min() - factored.offset.max()
-    return factored if lowest > -EXPONENT_RANGE else None
+def _factored(setting: Setting, shifts: FloatArray, tolerance: float, accepted: float) -> Factored | None:
+    """Return the factored operator, None where its kernel is not accurate enough or its factors underflow."""
+    cover = _Cover(setting.metric, shifts, _cover_points(setting, shifts))
+    skeleton = _skeleton(cover, _expected_rank(setting, cover.exponent), tolerance, accepted)
+    if skeleton is None:
+        return None
+    factored = Factored(setting, skeleton, shifts)
+    lowest = support(cover.queries(np.random.default_rng(4), 512), spread(shifts, HULL)).min()
+    return factored if lowest - factored.offset.max() > -EXPONENT_RANGE else None
 
 
-class _Frozen:
-    """An array that is hashed by its content."""
+def _cover_points(setting: Setting, shifts: FloatArray) -> FloatArray:
+    """Points of a grid that resolves the kernel, whatever the grid of the equation."""
+    reach = 1.0 + float(np.linalg.norm(shifts, axis=1).max())
+    degree = setting.space.degree(float(np.linalg.norm(setting.metric, 2)) * reach, 1e-15)
+    points = setting.space.resized(8).at_least(degree).points
+    return points[:: max(1, len(points) // (2 * degree + 1))]
 
-    def __init__(self, values: FloatArray) -> None:
-        self.values = values
-        self._bytes = values.tobytes()
+
+@dataclass(frozen=True, eq=False)
+class _Cover:
+    """The keys p_ζ + y and the queries βB(x + p_z) that a skeleton must serve; equal by content."""
+
+    metric: FloatArray
+    shifts: FloatArray
+    points: FloatArray
+
+    @property
+    def exponent(self) -> float:
+        """Bound of the exponents |ξ||w|."""
+        return float(np.linalg.norm(self.metric, 2)) * (1.0 + float(np.linalg.norm(self.shifts, axis=1).max())) ** 2
+
+    def keys(self, rng: np.random.Generator, count: int) -> FloatArray:
+        """Draw keys: a third extreme in a random direction, a third about spread shifts, a third about any.
+
+        The kernel is largest, and inter- turns into extrapolation, at the extreme ones.
+        """
+        outer = self.shifts[self._outer]
+        third = count // 3
+        directions = rng.standard_normal((third, outer.shape[1]))
+        extreme = outer[(directions @ outer.T).argmax(axis=1)] + self.points[(directions @ self.points.T).argmax(axis=1)]
+        chosen = np.concatenate(
+            [
+                outer[rng.integers(len(outer), size=third)],
+                self.shifts[rng.integers(len(self.shifts), size=count - 2 * third)],
+            ]
+        )
+        return np.concatenate([extreme, chosen + self.points[rng.integers(len(self.points), size=len(chosen))]])
+
+    def queries(self, rng: np.random.Generator, count: int) -> FloatArray:
+        """Draw queries."""
+        return self.thickened(self.keys(rng, count) @ self.metric.T, rng)
+
+    def thickened(self, queries: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Queries with neighbours where the metric leaves them (nearly) flat.
+
+        The field is the gradient in ξ of what the skeleton reproduces: it must do so in a neighbourhood of
+        the queries, also when β is small or B is singular.
+        """
+        if np.linalg.svd(self.metric, compute_uv=False)[-1] >= THICKNESS:
+            return queries
+        direction = rng.standard_normal(queries.shape)
+        direction *= THICKNESS / np.linalg.norm(direction, axis=1, keepdims=True)
+        return np.asarray(queries + direction * rng.integers(0, 2, (len(queries), 1)))
+
+    @cached_property
+    def _outer(self) -> FloatArray:
+        return spread_rows(self.shifts, HULL)
+
+    @cached_property
+    def _content(self) -> bytes:
+        return b"".join(array.tobytes() for array in (self.metric, self.shifts, self.points))
 
     def __hash__(self) -> int:
-        return hash(self._bytes)
+        return hash(self._content)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Frozen) and self._bytes == other._bytes
+        return isinstance(other, _Cover) and self._content == other._content
 
 
 @lru_cache(maxsize=32)
-def _skeleton(queries: _Frozen, keys: _Frozen, shifts: _Frozen, tolerance: float) -> Skeleton:
+def _skeleton(cover: _Cover, rank: float, tolerance: float, accepted: float) -> Skeleton | None:
     """Keep skeletons: they do not depend on the grid, which a run may refine many times."""
-    return Skeleton.build(queries.values, keys.values, shifts.values, tolerance)
-
-
-def _thickened(queries: FloatArray, metric: FloatArray) -> FloatArray:
-    """Queries with neighbours in every direction where the metric leaves them (nearly) flat.
-
-    The field is the gradient in ξ of what the skeleton reproduces: it must do so in a neighbourhood of the
-    queries, also when β is small or B is singular.
-    """
-    dimension = metric.shape[0]
-    if np.linalg.svd(metric, compute_uv=False)[-1] >= THICKNESS:
-        return queries
-    direction = np.random.default_rng(2).standard_normal((2, len(queries), dimension))
-    direction *= THICKNESS / np.linalg.norm(direction, axis=-1, keepdims=True)
-    return np.concatenate([queries, queries + direction[0], queries + direction[1]])
-
-
-def _error(factored: Factored, shifts: FloatArray, samples: int = 256) -> float:
-    """Largest error of the factored kernel, and of the kernel times the key, at random queries and keys."""
-    rng = np.random.default_rng(1)
-    setting = factored.setting
-    points = setting.space.points
-
-    def draw() -> FloatArray:
-        return points[rng.integers(len(points), size=samples)] + shifts[rng.integers(len(shifts), size=samples)]
-
-    keys, exponents = draw(), draw() @ setting.metric.T
-    bound = support(exponents, shifts)[:, None]
-    skeleton = factored.skeleton
-    charges = skeleton.charges(np.exp(keys @ skeleton.queries.T - skeleton.support))
-    weights = np.exp(exponents @ skeleton.keys.T - bound)
-    exact = np.exp(exponents @ keys.T - bound)
-    value = np.abs(weights @ charges.T - exact).max()
-    moments = [np.abs((weights * a) @ charges.T - exact * b).max() for a, b in zip(skeleton.keys.T, keys.T, strict=True)]
-    return float(max(value, *moments))
+    rng = np.random.default_rng(5)
+    outer = spread(cover.shifts, max(8, GRID // len(cover.points)))
+    grid = (outer[:, None] + cover.points).reshape(-1, outer.shape[1])
+    count = int(CANDIDATES * rank) + 64
+    start = (
+        np.concatenate([cover.thickened(grid @ cover.metric.T, rng), cover.queries(rng, count)]),
+        np.concatenate([grid, cover.keys(rng, count)]),
+    )
+    return fit(start, (cover.queries, cover.keys), spread(cover.shifts, HULL), tolerance, accepted)
 
 
 def spread(shifts: FloatArray, count: int) -> FloatArray:
     """Choose at most ``count`` rows that cover the others (farthest point first)."""
+    return shifts[spread_rows(shifts, count)]
+
+
+def spread_rows(shifts: FloatArray, count: int) -> FloatArray:
+    """Indices of ``spread``."""
     chosen = [int(np.linalg.norm(shifts, axis=1).argmax())]
     distance = np.linalg.norm(shifts - shifts[chosen[0]], axis=1)
     while len(chosen) < min(count, len(shifts)) and distance.max() > 0.0:
         chosen.append(int(distance.argmax()))
         distance = np.minimum(distance, np.linalg.norm(shifts - shifts[chosen[-1]], axis=1))
-    return shifts[chosen]
+    return np.array(chosen)

@@ -12,77 +12,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import linalg
 
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.operators import Setting, Sums
 from solvers.compiled import Tables
+from solvers.lowrank import Skeleton
 
-__all__ = ["Factored", "Pairwise", "Skeleton"]
+__all__ = ["Factored", "Pairwise"]
 
 #: Rows of pairs that are held at once, numbers.
 BLOCK = 2**24
-
-
-def support(exponents: FloatArray, shifts: FloatArray) -> FloatArray:
-    """Largest exponent max_ζ ⟨ξ, p_ζ⟩ + |ξ| of every ξ, (n,): that of the best placed key."""
-    return np.asarray((exponents @ shifts.T).max(axis=1) + np.linalg.norm(exponents, axis=1))
-
-
-@dataclass(frozen=True)
-class Skeleton:
-    """Skeleton of e^{⟨ξ,w⟩}: e^{⟨ξ,w⟩} ≈ Σ_k e^{⟨ξ,w_k⟩} L_k(w), with L from a well-conditioned solve.
-
-    ``keys`` are the w_k, (rank, d); ``queries`` the points ξ_l, (rank, d), at which a measure is probed.
-    With K_lk = e^{⟨ξ_l,w_k⟩ − h(ξ_l)} = Q D U (pivoted QR, D diagonal, U unit triangular and well conditioned)
-    the charges of a measure with probes g are U⁻¹(D⁻¹Qᵀg): two steps, since their product would lose the
-    digits of the small pivots.
-    """
-
-    keys: FloatArray
-    queries: FloatArray
-    support: FloatArray
-    probe: FloatArray
-    charge: FloatArray
-
-    @staticmethod
-    def build(queries: FloatArray, keys: FloatArray, shifts: FloatArray, tolerance: float) -> Skeleton:
-        """Choose skeleton points among candidates (interpolative decomposition of columns, then rows)."""
-        bound = support(queries, shifts)
-        kernel = np.exp(queries @ keys.T - bound[:, None])
-        columns = _pivots(kernel, tolerance)
-        rows = _pivots(np.ascontiguousarray(kernel[:, columns].T), 0.0)[: columns.size]
-        orthogonal, triangle, order = linalg.qr(kernel[np.ix_(rows, columns)], mode="economic", pivoting=True)
-        columns = columns[order]
-        diagonal = np.diag(triangle)
-        unit = triangle / diagonal[:, None]
-        identity = np.eye(columns.size)
-        charge = linalg.solve_triangular(unit, identity, unit_diagonal=True)
-        return Skeleton(keys[columns], queries[rows], bound[rows], orthogonal.T / diagonal[:, None], charge)
-
-    def charges(self, probes: FloatArray) -> FloatArray:
-        """Charges (..., rank) of measures with these probes ∫ e^{⟨ξ_l,w⟩ − h(ξ_l)} dm, (..., rank)."""
-        return np.asarray((probes @ self.probe.T) @ self.charge.T)
-
-
-def _pivots(matrix: FloatArray, tolerance: float) -> FloatArray:
-    """Columns that span the others to the tolerance relative to the largest.
-
-    Pivoted QR of a Gaussian sketch of the rows (randomised interpolative decomposition, Halko, Martinsson &
-    Tropp 2011), enlarged until its last pivot is below the tolerance.
-    """
-    rows, columns = matrix.shape
-    size = min(rows, columns, 256)
-    while True:
-        sketch = matrix
-        if size < rows:
-            sketch = np.random.default_rng(0).standard_normal((size, rows)) @ matrix / np.sqrt(size)
-        triangle, order = linalg.qr(sketch, mode="r", pivoting=True, overwrite_a=size < rows)
-        pivots = np.abs(np.diag(triangle))
-        rank = int(np.count_nonzero(pivots > tolerance * pivots[0]))
-        if rank < 0.9 * size or size >= min(rows, columns):
-            return np.asarray(order[:rank])
-        size = min(rows, columns, 2 * size)
 
 
 @dataclass(frozen=True)

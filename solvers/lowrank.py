@@ -1,0 +1,138 @@
+r"""Low-rank form of the exponential kernel :math:`e^{\langle\xi, w\rangle}` between two sets of points of R^d.
+
+.. math:: e^{\langle\xi, w\rangle} \approx \sum_k e^{\langle\xi, w_k\rangle} L_k(w)
+
+with *skeleton keys* w_k among the keys (interpolative decomposition, Halko, Martinsson & Tropp 2011). Every query ξ
+is scaled by its largest exponent, so that the error is relative to the largest entry of its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg
+
+from solvers.compiled import FloatArray
+
+__all__ = ["Skeleton", "fit", "support"]
+
+#: Random queries and keys on which a skeleton is tested, rounds of enrichment, and what a round adds at most.
+SAMPLES, ROUNDS, WORST = 1024, 5, 512
+#: First size of a random sketch.
+SKETCH = 256
+
+Sampler = Callable[[np.random.Generator, int], FloatArray]
+
+
+def support(queries: FloatArray, shifts: FloatArray) -> FloatArray:
+    """Largest exponent max_p ⟨ξ, p⟩ + |ξ| of every ξ, (n,), over keys p + y with |y| = 1."""
+    return np.asarray((queries @ shifts.T).max(axis=1) + np.linalg.norm(queries, axis=1))
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Skeleton keys w_k, (rank, d), and queries ξ_l, (rank, d), at which a measure is probed.
+
+    With K_lk = e^{⟨ξ_l,w_k⟩ − h(ξ_l)} = Q D U (pivoted QR, D diagonal, U unit triangular and well conditioned) the
+    charges of a measure with probes g are U⁻¹(D⁻¹Qᵀg): two steps (``charge``, ``probe``), since their product would
+    lose the digits of the small pivots. ``support`` holds the h(ξ_l).
+    """
+
+    keys: FloatArray
+    queries: FloatArray
+    support: FloatArray
+    probe: FloatArray
+    charge: FloatArray
+
+    @staticmethod
+    def build(queries: FloatArray, keys: FloatArray, shifts: FloatArray, tolerance: float) -> Skeleton:
+        """Choose skeleton points among candidates: columns first, then rows."""
+        bound = support(queries, shifts)
+        kernel = np.exp(queries @ keys.T - bound[:, None])
+        columns = _pivots(kernel, tolerance)
+        rows = linalg.qr(kernel[:, columns].T, mode="r", pivoting=True)[1][: columns.size]
+        orthogonal, triangle, order = linalg.qr(kernel[np.ix_(rows, columns)], mode="economic", pivoting=True)
+        columns = columns[order]
+        diagonal = np.diag(triangle)
+        charge = linalg.solve_triangular(
+            triangle / diagonal[:, None], np.eye(columns.size), unit_diagonal=True
+        )
+        return Skeleton(keys[columns], queries[rows], bound[rows], orthogonal.T / diagonal[:, None], charge)
+
+    def charges(self, probes: FloatArray) -> FloatArray:
+        """Charges (..., rank) of measures with these probes ∫ e^{⟨ξ_l,w⟩ − h(ξ_l)} dm, (..., rank)."""
+        return np.asarray((probes @ self.probe.T) @ self.charge.T)
+
+    def errors(self, queries: FloatArray, keys: FloatArray, shifts: FloatArray) -> FloatArray:
+        """Errors (queries, keys) of the kernel, or of the kernel times the key where those are larger."""
+        bound = support(queries, shifts)[:, None]
+        charges = self.charges(np.exp(keys @ self.queries.T - self.support))
+        weights = np.exp(queries @ self.keys.T - bound)
+        exact = np.exp(queries @ keys.T - bound)
+        worst = np.abs(weights @ charges.T - exact)
+        for mine, theirs in zip(self.keys.T, keys.T, strict=True):
+            worst = np.maximum(worst, np.abs((weights * mine) @ charges.T - exact * theirs))
+        return worst
+
+
+def fit(
+    start: tuple[FloatArray, FloatArray],
+    draw: tuple[Sampler, Sampler],
+    shifts: FloatArray,
+    tolerance: float,
+    accepted: float,
+) -> Skeleton | None:
+    """Build a skeleton from candidates, enriched by the worst of fresh samples until all errors are accepted.
+
+    Parameters
+    ----------
+    start
+        Candidate queries and keys, (n, d) each: a few times the rank, the extreme ones among them.
+    draw
+        For queries and keys: ``draw(rng, count)`` gives random points of the set, (count, d).
+    shifts
+        Shifts p that bound the exponents, as in `support`.
+    tolerance
+        Pivots that are kept, relative to the largest.
+    accepted
+        Error, relative to the largest entry of a row, that a fresh sample may show.
+
+    Returns
+    -------
+    Skeleton or None
+        None when the error is not reached in a few rounds.
+    """
+    rng = np.random.default_rng(0)
+    queries, keys = start
+    for _ in range(ROUNDS):
+        skeleton = Skeleton.build(queries, keys, shifts, tolerance)
+        more_queries, more_keys = (sample(rng, SAMPLES) for sample in draw)
+        errors = skeleton.errors(more_queries, more_keys, shifts)
+        if errors.max() <= accepted:
+            return skeleton
+        queries = np.concatenate([queries, more_queries[_largest(errors.max(axis=1), accepted)]])
+        keys = np.concatenate([keys, more_keys[_largest(errors.max(axis=0), accepted)]])
+    return None
+
+
+def _largest(errors: FloatArray, accepted: float) -> FloatArray:
+    order = np.argsort(errors)[::-1][:WORST]
+    return order[errors[order] > 0.1 * accepted]
+
+
+def _pivots(matrix: FloatArray, tolerance: float) -> FloatArray:
+    """Columns that span the others, by pivoted QR of a Gaussian sketch, enlarged until its last pivot is small."""
+    rows, columns = matrix.shape
+    size = min(rows, columns, SKETCH)
+    while True:
+        sketch = matrix
+        if size < rows:
+            sketch = np.random.default_rng(0).standard_normal((size, rows)) @ matrix / np.sqrt(size)
+        triangle, order = linalg.qr(sketch, mode="r", pivoting=True)
+        pivots = np.abs(np.diag(triangle))
+        rank = int(np.count_nonzero(pivots > tolerance * pivots[0]))
+        if rank < 0.9 * size or size >= min(rows, columns):
+            return np.asarray(order[:rank])
+        size = min(rows, columns, 2 * size)
