@@ -44,5 +44,13 @@ def compare(solution: Solution | Record) -> dict[str, Any]:
     """
     record = solution.record if isinstance(solution, Solution) else solution
     last = summary(record)
-    keys = ("depth", "w1", "w2", "order_parameter", "conditional_concentration", "entropy", "attention_entropy")
+    keys = (
+        "depth",
+        "w1",
+        "w2",
+        "order_parameter",
+        "conditional_concentration",
+        "entropy",
+        "attention_entropy",
+    )
     return {**{key: last.get(key) for key in keys}, "atoms": None, "stable": None, "residual": None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.errors import InputError
@@ -31,7 +32,9 @@ class Auxiliary:
                 "auxiliary: nodes and weights must be vectors of one length, "
                 f"got shapes {self.nodes.shape} and {self.weights.shape}"
             )
-        if not (np.isfinite(self.nodes).all() and np.isfinite(self.weights).all() and (self.weights > 0).all()):
+        if not (
+            np.isfinite(self.nodes).all() and np.isfinite(self.weights).all() and (self.weights > 0).all()
+        ):
             raise InputError("auxiliary: nodes must be finite and weights finite and positive")
         if abs(self.weights.sum() - 1.0) > 1e-12:
             raise InputError(f"auxiliary: weights must sum to 1, got {self.weights.sum()!r}")
@@ -53,5 +56,5 @@ def uniform(count: int) -> Auxiliary:
 
 def legendre(count: int) -> Auxiliary:
     """Gauss–Legendre quadrature of the uniform distribution on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
+    nodes, weights = special.roots_legendre(count)
     return Auxiliary((nodes + 1.0) / 2.0, weights / weights.sum())

@@ -71,14 +71,18 @@ def _inner(head: HeadField, coefficients: FloatArray) -> FloatArray:
 
 def entropy_functional(space: Space, auxiliary: Auxiliary, density: FloatArray) -> float:
     """Σ_j w_j ∫ ρ log ρ dx; negative rounding counts as zero."""
-    return float(auxiliary.mean(special.xlogy(np.maximum(density, 0.0), np.maximum(density, 0.0)) @ space.weights))
+    return float(
+        auxiliary.mean(special.xlogy(np.maximum(density, 0.0), np.maximum(density, 0.0)) @ space.weights)
+    )
 
 
 def dissipation(equation: Equation, coefficients: FloatArray) -> float:
     """Σ_j w_j ∫ ρ |V + F − σ∇log ρ|² dx."""
     space = equation.space
     density = space.synthesise(coefficients)
-    flux = density[..., None] * equation.velocity(coefficients) - equation.sigma * space.gradient(coefficients)
+    flux = density[..., None] * equation.velocity(coefficients) - equation.sigma * space.gradient(
+        coefficients
+    )
     floor = NOISE * density.max()
     rate = np.where(density > floor, (flux**2).sum(axis=-1) / np.maximum(density, floor), 0.0)
     return float(equation.attention.attention.auxiliary.mean(rate @ space.weights))

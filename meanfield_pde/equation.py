@@ -104,8 +104,17 @@ class Equation:
         if laid is None or len(heads[0].setting.weights) * points > COMPILED_SIZE:
             return None
         name, tables = laid
-        if name == "convolution" and self.drift is None and tables[2].size == 0 and tables[1].shape[1] <= BAND:
+        if (
+            name == "convolution"
+            and self.drift is None
+            and tables[2].size == 0
+            and tables[1].shape[1] <= BAND
+        ):
             name = "banded"
         drift = np.zeros((1, points)) if self.drift is None else self.drift.T
         rate = self.space.compiled_rates().get(name)
-        return None if rate is None else Semilinear(self.linear, rate, (*tables, drift, np.array([[NOISE]])), True)
+        return (
+            None
+            if rate is None
+            else Semilinear(self.linear, rate, (*tables, drift, np.array([[NOISE]])), True)
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy import fft
@@ -20,8 +20,7 @@ from solvers.integrate import Control, Semilinear, integrate
 
 __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 
-#: Error allowed to the embedded estimate of a step, as a share of the tolerances: the estimate is of third order, the
-#: step of fourth, and measured global errors stay two orders below the tolerances (tests/physics).
+#: Tolerance of the time stepper as a share of that of the problem: what near-uniform laws amplify stays within it.
 STEP_SHARE = 0.3
 #: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
 TAIL_SHARE = 1.0
@@ -59,12 +58,14 @@ class Interrupted(KeyboardInterrupt):  # noqa: N818 - it is no error
 
 @dataclass
 class _Run:
-    """A solve under way: the equation on the current grid and what was saved so far."""
+    """A solve under way: the equation on the current grid, what was saved so far, and the count of steps."""
 
     problem: Problem
     equation: Equation
+    report_to: Callable[[Progress], None] | None
     saved: list[Saved] = field(default_factory=list)
     started: float = field(default_factory=time.perf_counter)
+    counts: tuple[int, int] = (0, 0)
 
     def control(self) -> Control:
         accuracy, space = self.problem.accuracy, self.equation.space
@@ -74,10 +75,10 @@ class _Run:
             guard=space.tail_weights()[space.constant :] / (TAIL_SHARE * accuracy.atol),
         )
 
-    def observe(self, index: int,  # noqa: ARG002
-        depth: float, state: FloatArray) -> None:
+    def observe(self, index: int, depth: float, state: FloatArray) -> None:  # noqa: ARG002
         coefficients = self.equation.coefficients(state)
-        self.saved.append(Saved(depth, self.equation.space, coefficients, observe(self.equation, coefficients)))
+        diagnostics = observe(self.equation, coefficients)
+        self.saved.append(Saved(depth, self.equation.space, coefficients, diagnostics))
 
     def refine(self, depth: float, state: FloatArray) -> tuple[Semilinear, FloatArray, Control] | None:  # noqa: ARG002
         coefficients = self.equation.coefficients(state)
@@ -86,6 +87,15 @@ class _Run:
             return None
         self.equation = finer
         return finer.system(), finer.state(finer.space.pad(coefficients)), self.control()
+
+    def report(self, depth: float, step: float, accepted: int, rejected: int) -> None:
+        self.counts = (accepted, rejected)
+        if self.report_to is not None:
+            final, resolution = float(self.problem.depths[-1]), self.equation.space.resolution
+            self.report_to(Progress(depth, final, step, resolution, accepted, rejected))
+
+    def solution(self, totals: Totals) -> Solution:
+        return assemble(self.problem, self.saved, totals, time.perf_counter() - self.started)
 
 
 def solve(
@@ -115,29 +125,28 @@ def solve(
 
 def _solve(problem: Problem, progress: Callable[[Progress], None] | None) -> Solution:
     equation, state = start(problem)
-    run = _Run(problem, equation)
-
-    def report(depth: float, step: float, accepted: int, rejected: int) -> None:
-        if progress is not None:
-            final, resolution = float(problem.depths[-1]), run.equation.space.resolution
-            progress(Progress(depth, final, step, resolution, accepted, rejected))
-
+    run = _Run(problem, equation, progress)
     try:
         outcome = integrate(
-            equation.system(), state, problem.depths, run.control(), observe=run.observe, refine=run.refine, progress=report
+            equation.system(),
+            state,
+            problem.depths,
+            run.control(),
+            observe=run.observe,
+            refine=run.refine,
+            progress=run.report,
         )
     except KeyboardInterrupt:
-        raise Interrupted(_solution(run, Totals("interrupted", 0, 0, 0))) from None
+        if not run.saved:
+            raise
+        raise Interrupted(run.solution(Totals("interrupted", *run.counts, 0))) from None
     totals = Totals("finished", outcome.accepted, outcome.rejected, outcome.evaluations)
     if outcome.reason == "reached":
-        return _solution(run, totals)
-    run.observe(problem.depths.size - 1, outcome.depth, outcome.state)
-    solution = _solution(run, Totals("stopped", totals.accepted, totals.rejected, totals.evaluations))
+        return run.solution(totals)
+    if not run.saved or outcome.depth > run.saved[-1].depth:
+        run.observe(-1, outcome.depth, outcome.state)
+    solution = run.solution(replace(totals, status="stopped"))
     raise StoppedError(_explain(problem, outcome.reason, outcome.depth), solution)
-
-
-def _solution(run: _Run, totals: Totals) -> Solution:
-    return assemble(run.problem, run.saved, totals, time.perf_counter() - run.started)
 
 
 def _explain(problem: Problem, reason: str, depth: float) -> str:
@@ -174,7 +183,7 @@ def start(problem: Problem) -> tuple[Equation, FloatArray]:
         space = space.resized(finer_resolution(space.resolution))
     raise ComputationError(
         f"the initial density needs more than solver.max_resolution = {problem.accuracy.max_resolution} "
-        "grid points; raise it or lower initial.concentration"
+        "grid points; raise it, or choose a smoother initial density"
     )
 
 

@@ -54,7 +54,9 @@ class Initial:
         count = auxiliary.nodes.size
         values = np.asarray(self.profile(space.points), dtype=np.float64)
         if values.shape not in {(len(space.points),), (1, len(space.points)), (count, len(space.points))}:
-            raise InputError(f"initial density: must have one value a point (and node), got shape {values.shape}")
+            raise InputError(
+                f"initial density: must have one value a point (and node), got shape {values.shape}"
+            )
         if not np.isfinite(values).all():
             raise InputError("initial density: must be finite everywhere")
         values = np.broadcast_to(values, (count, len(space.points)))
@@ -62,7 +64,9 @@ class Initial:
         if self.turns != 0.0:
             result = space.rotate(result, 2.0 * np.pi * self.turns * auxiliary.nodes)
         if self.perturbation != 0.0:
-            result = space.analyse(space.synthesise(result) * (1.0 + self.perturbation * self._noise(space, count)))
+            result = space.analyse(
+                space.synthesise(result) * (1.0 + self.perturbation * self._noise(space, count))
+            )
         if not (result[:, 0] > 0).all():
             raise InputError("initial density: must have a positive mass at every node")
         return result / result[:, :1]
@@ -99,7 +103,9 @@ def vonmises(center: FloatArray, concentration: float) -> Profile:
 
 def mixture(parts: Sequence[tuple[float, Profile, float]]) -> Profile:
     """Σ weight · profile / constant, for rows (weight, profile, constant)."""
-    return lambda points: np.asarray(sum(weight * profile(points) / total for weight, profile, total in parts))
+    return lambda points: np.asarray(
+        sum(weight * profile(points) / total for weight, profile, total in parts)
+    )
 
 
 def sampled(space: Space, densities: FloatArray) -> Profile:

@@ -10,7 +10,18 @@ import numpy as np
 from meanfield_pde import auxiliary as auxiliaries
 from meanfield_pde import encodings, initial
 from meanfield_pde.arrays import FloatArray
-from meanfield_pde.attention import Alibi, Attention, Bias, Causal, Head, NoBias, Prompt, Table, Window, Within
+from meanfield_pde.attention import (
+    Alibi,
+    Attention,
+    Bias,
+    Causal,
+    Head,
+    NoBias,
+    Prompt,
+    Table,
+    Window,
+    Within,
+)
 from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.auxiliary import Auxiliary
 from meanfield_pde.drift import Drift, harmonics
@@ -87,7 +98,12 @@ class Problem:
         object.__setattr__(self, "depths", depths)
         if not (np.isfinite(self.sigma) and self.sigma >= 0):
             raise InputError(f"problem: sigma must be finite and >= 0, got {self.sigma!r}")
-        if depths.ndim != 1 or depths.size < 2 or not np.isfinite(depths).all() or (np.diff(depths) <= 0).any():
+        if (
+            depths.ndim != 1
+            or depths.size < 2
+            or not np.isfinite(depths).all()
+            or (np.diff(depths) <= 0).any()
+        ):
             raise InputError("problem: depths must be at least two finite numbers that increase")
         dimension = self.space.points.shape[1]
         for head in self.attention.heads:
@@ -124,6 +140,8 @@ def build(configuration: Configuration) -> Problem:
     auxiliary = _auxiliary(configuration)
     config.check_memory(configuration, auxiliary.nodes.size)
     encoding = _encoding(configuration, auxiliary)
+    if encoding.shifts is not None:
+        config.check_scores(configuration, longest=float(np.linalg.norm(encoding.shifts, axis=1).max()))
     attention = Attention(
         heads=tuple(_head(configuration, head, auxiliary) for head in configuration.heads),
         auxiliary=auxiliary,
@@ -220,7 +238,13 @@ def _prompt(configuration: Configuration, auxiliary: Auxiliary, encoding: Encodi
     if prompt.positions is None:
         return Prompt(points, weights, prompt.fraction)
     positions = np.array(prompt.positions)
-    return Prompt(points, weights, prompt.fraction, positions, _encoding_at(configuration, positions, auxiliary, encoding))
+    return Prompt(
+        points,
+        weights,
+        prompt.fraction,
+        positions,
+        _encoding_at(configuration, positions, auxiliary, encoding),
+    )
 
 
 def _encoding_at(

@@ -41,6 +41,9 @@ SOLUTION: Mapping[str, tuple[str, ...]] = {
     "spectral_tail": _TIME,
 }
 
+#: What may stand for all depths: the last state alone, under a dimension of its own.
+LAST_ONLY: Mapping[str, tuple[str, ...]] = {"density": ("state", "aux", "token")}
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -160,7 +163,7 @@ class Record:
             )
         for name, dims in datasets.items():
             found = self.variables[name].dims
-            if found != dims:
+            if found not in (dims, LAST_ONLY.get(name)):
                 raise InputError(f"dataset {name!r} must have the dimensions {dims}, found {found}")
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:

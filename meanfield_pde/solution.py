@@ -7,12 +7,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meanfield_pde import shipped
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.errors import InputError
 from meanfield_pde.observables import DESCRIPTIONS, compare_state
@@ -123,7 +123,7 @@ def assemble(problem: Problem, saved: list[Saved], totals: Totals, seconds: floa
     attributes: dict[str, Attribute] = {
         "title": problem.title,
         "configuration": problem.configuration,
-        "meanfield_pde_version": metadata.version("meanfield-pde"),
+        "meanfield_pde_version": shipped.version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "method": "spectral",
@@ -192,7 +192,9 @@ def _states(problem: Problem, space: Space, saved: list[Saved]) -> dict[str, Var
     variables = {
         "density": Variable((first, "aux", "token"), density, "conditional density ρ(t, θ | z)", "1/rad"),
         "marginal": Variable(("time", "token"), marginal, "token marginal μ(t, θ)", "1/rad"),
-        "conditional_mean": Variable(("time", "aux"), mean, "angle of the conditional mean ∫xρ(x|z)dx", "rad"),
+        "conditional_mean": Variable(
+            ("time", "aux"), mean, "angle of the conditional mean ∫xρ(x|z)dx", "rad"
+        ),
         "conditional_length": Variable(("time", "aux"), length, "length of the conditional mean", "1"),
     }
     if first == "state":

@@ -20,6 +20,8 @@ __all__ = ["Skeleton", "fit", "support"]
 
 #: Random queries and keys on which a skeleton is tested, rounds of enrichment, and what a round adds at most.
 SAMPLES, ROUNDS, WORST = 1024, 5, 512
+#: Factor by which the error of a single pair may exceed the mean that is accepted.
+SINGLE = 30.0
 #: First size of a random sketch.
 SKETCH = 256
 
@@ -97,7 +99,8 @@ def fit(
     tolerance
         Pivots that are kept, relative to the largest.
     accepted
-        Error, relative to the largest entry of a row, that a fresh sample may show.
+        Error, relative to the largest entry of a row, that fresh samples may show: root mean square over the keys
+        for every query; single pairs may be 30 times worse.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def fit(
         skeleton = Skeleton.build(queries, keys, shifts, tolerance)
         more_queries, more_keys = (sample(rng, SAMPLES) for sample in draw)
         errors = skeleton.errors(more_queries, more_keys, shifts)
-        if errors.max() <= accepted:
+        if errors.max() <= SINGLE * accepted and np.sqrt((errors**2).mean(axis=1)).max() <= accepted:
             return skeleton
         queries = np.concatenate([queries, more_queries[_largest(errors.max(axis=1), accepted)]])
         keys = np.concatenate([keys, more_keys[_largest(errors.max(axis=0), accepted)]])

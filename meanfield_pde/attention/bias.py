@@ -163,7 +163,9 @@ class Table:
         if np.isnan(self.values).any() or np.isposinf(self.values).any():
             raise InputError("table bias: entries must be finite or -inf")
         if not np.isfinite(self.values).any(axis=1).all():
-            raise InputError("table bias: every row must keep a finite entry, so that each token attends to some")
+            raise InputError(
+                "table bias: every row must keep a finite entry, so that each token attends to some"
+            )
 
     def log_weights(self, queries: FloatArray, keys: FloatArray) -> FloatArray:
         """Entries of the table; queries and keys must be among its nodes."""

@@ -29,6 +29,8 @@ THICKNESS = 1.0
 HULL = 128
 #: Candidates for the skeleton, as a multiple of the rank that is expected.
 CANDIDATES = 2
+#: Factor by which candidates reach beyond the keys.
+MARGIN = 1.05
 #: About how many candidates are keys of spread shifts with all their points.
 GRID = 2000
 #: Ranks above this take longer to find than they save.
@@ -130,7 +132,10 @@ class _Cover:
     @property
     def exponent(self) -> float:
         """Bound of the exponents |ξ||w|."""
-        return float(np.linalg.norm(self.metric, 2)) * (1.0 + float(np.linalg.norm(self.shifts, axis=1).max())) ** 2
+        return (
+            float(np.linalg.norm(self.metric, 2))
+            * (1.0 + float(np.linalg.norm(self.shifts, axis=1).max())) ** 2
+        )
 
     def keys(self, rng: np.random.Generator, count: int) -> FloatArray:
         """Draw keys: a third extreme in a random direction, a third about spread shifts, a third about any.
@@ -140,14 +145,19 @@ class _Cover:
         outer = self.shifts[self._outer]
         third = count // 3
         directions = rng.standard_normal((third, outer.shape[1]))
-        extreme = outer[(directions @ outer.T).argmax(axis=1)] + self.points[(directions @ self.points.T).argmax(axis=1)]
+        extreme = (
+            outer[(directions @ outer.T).argmax(axis=1)]
+            + self.points[(directions @ self.points.T).argmax(axis=1)]
+        )
         chosen = np.concatenate(
             [
                 outer[rng.integers(len(outer), size=third)],
                 self.shifts[rng.integers(len(self.shifts), size=count - 2 * third)],
             ]
         )
-        return np.concatenate([extreme, chosen + self.points[rng.integers(len(self.points), size=len(chosen))]])
+        return np.concatenate(
+            [extreme, chosen + self.points[rng.integers(len(self.points), size=len(chosen))]]
+        )
 
     def queries(self, rng: np.random.Generator, count: int) -> FloatArray:
         """Draw queries."""
@@ -185,7 +195,8 @@ def _skeleton(cover: _Cover, rank: float, tolerance: float, accepted: float) -> 
     """Keep skeletons: they do not depend on the grid, which a run may refine many times."""
     rng = np.random.default_rng(5)
     outer = spread(cover.shifts, max(8, GRID // len(cover.points)))
-    grid = (outer[:, None] + cover.points).reshape(-1, outer.shape[1])
+    # Slightly too large, so that the keys themselves are a matter of interpolation.
+    grid = MARGIN * (outer[:, None] + cover.points).reshape(-1, outer.shape[1])
     count = int(CANDIDATES * rank) + 64
     start = (
         np.concatenate([cover.thickened(grid @ cover.metric.T, rng), cover.queries(rng, count)]),

@@ -115,7 +115,9 @@ class Attention:
         count = self.auxiliary.nodes.size
         for name, array in (("shifts", self.encoding.shifts), ("angles", self.encoding.angles)):
             if array is not None and array.shape[0] != count:
-                raise InputError(f"encoding: {name} must have one row per node ({count}), got {array.shape[0]}")
+                raise InputError(
+                    f"encoding: {name} must have one row per node ({count}), got {array.shape[0]}"
+                )
         if self.prompt is not None and self.prompt.points.shape[0] not in {1, count}:
             raise InputError(
                 f"prompt: points must be shared or one row per node ({count}), got {self.prompt.points.shape[0]}"

@@ -26,7 +26,9 @@ class PairSums:
     scored: FloatArray
 
 
-def encoded(space: Space, shifts: FloatArray | None, angle: FloatArray | None, points: FloatArray) -> FloatArray:
+def encoded(
+    space: Space, shifts: FloatArray | None, angle: FloatArray | None, points: FloatArray
+) -> FloatArray:
     """E_z(x) = R(angle) x + p(z) for one node."""
     moved = points if angle is None else points @ space.rotations(np.atleast_1d(angle))[0].T
     return moved if shifts is None else moved + shifts

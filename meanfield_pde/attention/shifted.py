@@ -197,7 +197,9 @@ class Pairwise:
     def _block_tables(self, rows: slice) -> tuple[FloatArray, ...]:
         wave, gradient = self._tables(rows)
         shape = self._length[rows].shape
-        along = np.einsum("ipd,zidc->zipc", self.setting.projection, gradient.reshape(*shape, *gradient.shape[1:]))
+        along = np.einsum(
+            "ipd,zidc->zipc", self.setting.projection, gradient.reshape(*shape, *gradient.shape[1:])
+        )
         weight = np.exp(self._scores(rows) - self.offset[rows][..., None]) * self.setting.weights[:, 0]
         return wave.reshape(*shape, -1), along, weight
 

@@ -124,7 +124,9 @@ class Circle:
         bessel, phase = _jacobi_anger(exponents, degree + 1)
         modes = np.arange(degree + 1)
         above = bessel[:, modes + 1] * phase[:, modes + 1]
-        below = bessel[:, abs(modes - 1)] * np.where(modes > 0, phase[:, abs(modes - 1)], phase[:, [1]].conj())
+        below = bessel[:, abs(modes - 1)] * np.where(
+            modes > 0, phase[:, abs(modes - 1)], phase[:, [1]].conj()
+        )
         first, second = (above + below) / 2.0, (above - below) / 2.0j
         return np.stack([_real_functional(first), _real_functional(second)], axis=1)
 

@@ -82,7 +82,10 @@ def add_band(field: FloatArray, density: FloatArray, flux: FloatArray, degree: i
         real = field[0, abs(n)]
         imaginary = field[1, abs(n)] if n >= 0 else -field[1, abs(n)]
         start = 1 - n + degree
-        a, b = density[0, start : start + count], density[1, start : start + count]  # slices let the loop vectorise
+        a, b = (
+            density[0, start : start + count],
+            density[1, start : start + count],
+        )  # slices let the loop vectorise
         for m in range(count):
             flux_real[m] += real * a[m] - imaginary * b[m]
             flux_imaginary[m] += real * b[m] + imaginary * a[m]
