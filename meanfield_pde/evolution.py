@@ -23,7 +23,7 @@ __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 #: Tolerance of the time stepper as a share of that of the problem: what near-uniform laws amplify stays within it.
 STEP_SHARE = 0.3
 #: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
-TAIL_SHARE = 1.0
+TAIL_SHARE = 0.05
 #: Factor by which a refined grid is finer.
 REFINEMENT = 1.5
 

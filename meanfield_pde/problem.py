@@ -22,6 +22,7 @@ from meanfield_pde.attention import (
     Window,
     Within,
 )
+from meanfield_pde.attention.choose import KERNEL_TOLERANCE
 from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.auxiliary import Auxiliary
 from meanfield_pde.drift import Drift, harmonics
@@ -49,6 +50,11 @@ class Accuracy:
     rtol: float = 1e-8
     atol: float = 1e-10
     max_resolution: int = 4096
+
+    @property
+    def kernel(self) -> float:
+        """Truncation of factored kernels: rounding error at rtol = 1e-8, far below rtol when that is coarser."""
+        return min(max(KERNEL_TOLERANCE, 20.0 * self.rtol**2), 1e-6)
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class Problem:
     def equation(self, space: Space) -> Equation:
         """Return the equation on a grid."""
         drift = None if self.drift is None else self.drift(space)
-        return Equation(AttentionField(space, self.attention), drift, self.sigma)
+        return Equation(AttentionField(space, self.attention, self.accuracy.kernel), drift, self.sigma)
 
 
 def build(configuration: Configuration) -> Problem:
