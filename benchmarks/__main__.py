@@ -4,8 +4,8 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("peers",)
-SINGLE_THREADED = {"peers"}
+COMMANDS = ("peers", "scaling")
+SINGLE_THREADED = {"peers", "scaling"}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 

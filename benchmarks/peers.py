@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 import platform
 from dataclasses import dataclass
 from functools import partial
@@ -46,15 +47,6 @@ class Row:
         if set(self.measurements) != set(CONTENDERS):
             return None
         return self.measurements["scipy"].seconds / self.measurements["meanfield-pde"].seconds
-
-
-def available() -> dict[str, Prepare]:
-    """Return the contenders that are there: the script alone as long as no solver is connected."""
-    try:
-        ours(PROBLEMS[0], 64, 1e-3)
-    except NotImplementedError:
-        return {"scipy": CONTENDERS["scipy"]}
-    return CONTENDERS
 
 
 def compare(problem: Problem, contenders: dict[str, Prepare], repetitions: int) -> list[Row]:
@@ -126,10 +118,11 @@ def machine() -> str:
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = models[0] if models else platform.processor()
     versions = f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
-    return f"Measured on one thread of {model}, {versions}."
+    threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
+    return f"Measured with {threads} thread(s) on {model}, {versions}."
 
 
-def write(report: str, path: Path = REPORT) -> None:
+def write(report: str, path: Path = REPORT, markers: tuple[str, str] = MARKERS) -> None:
     """Replace what stands between the markers of ``path``.
 
     Raises
@@ -137,7 +130,7 @@ def write(report: str, path: Path = REPORT) -> None:
     ValueError
         When the markers are not there.
     """
-    begin, end = MARKERS
+    begin, end = markers
     text = path.read_text(encoding="utf-8")
     if text.count(begin) != 1 or text.count(end) != 1:
         raise ValueError(f"{path}: must hold {begin} and {end} once each")
@@ -158,7 +151,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if options.write and options.problem:
         parser.error("--write needs all problems")
-    contenders = available()
+    contenders = CONTENDERS
     problems = [problem for problem in PROBLEMS if options.problem in {None, problem.name}]
     rows = [row for problem in problems for row in compare(problem, contenders, options.repetitions)]
     report = f"{table(rows, contenders)}\n\n{machine()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 STEP_SHARE = 0.3
 #: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
 TAIL_SHARE = 0.05
+#: Problems with fewer unknowns (nodes × points) run on one thread.
+THREADED_SIZE = 2**15
 #: Factor by which a refined grid is finer.
 REFINEMENT = 1.5
 
@@ -110,7 +113,7 @@ def solve(
     progress
         Called a few times a second.
     threads
-        Threads of the linear algebra and transforms; all cores by default.
+        Threads of the linear algebra and transforms; by default one for small problems, all cores for large ones.
 
     Raises
     ------
@@ -119,7 +122,7 @@ def solve(
     Interrupted
         On Ctrl-C; it carries what was reached.
     """
-    with limited(threads):
+    with limited(threads or fitting_threads(problem)):
         return _solve(problem, progress)
 
 
@@ -202,12 +205,20 @@ def finer_resolution(resolution: int) -> int:
     return int(next_fast_len(int(np.ceil(REFINEMENT * resolution)), real=True))
 
 
+def fitting_threads(problem: Problem) -> int:
+    """One thread for small states, where threads cost more than they save; else all cores."""
+    unknowns = problem.auxiliary.nodes.size * problem.space.resolution
+    return 1 if unknowns < THREADED_SIZE else available_cores()
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @contextmanager
-def limited(threads: int | None) -> Iterator[None]:
-    """Use at most this many threads in linear algebra and transforms; leave them alone when None."""
-    if threads is None:
-        yield
-        return
+def limited(threads: int) -> Iterator[None]:
+    """Use this many threads in linear algebra and transforms."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=threads), fft.set_workers(threads):

@@ -126,10 +126,3 @@ def test_report_stands_between_the_markers(tmp_path):
     with pytest.raises(ValueError, match="peers:begin"):
         peers.write("new", page)
 
-
-def test_without_a_connected_solver_the_script_stands_alone(monkeypatch):
-    def unconnected(problem, resolution, rtol):
-        raise NotImplementedError
-
-    monkeypatch.setattr(peers, "ours", unconnected)
-    assert list(peers.available()) == ["scipy"]
