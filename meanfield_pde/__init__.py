@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from meanfield_pde.api import open as open  # noqa: A004
     from meanfield_pde.errors import ComputationError as ComputationError
     from meanfield_pde.errors import InputError as InputError
+    from meanfield_pde.evolution import solve as solve
     from meanfield_pde.problem import Problem as Problem
     from meanfield_pde.solution import Solution as Solution
-    from meanfield_pde.evolution import solve as solve
 
 _HOMES = {
     "load": "meanfield_pde.api",

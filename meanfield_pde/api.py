@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meanfield_pde.problem import Problem, build
-from meanfield_pde.records import Record
 from meanfield_pde.solution import Solution, open_solution, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from meanfield_pde.records import Record
 
 __all__ = ["compare", "load", "open"]
 

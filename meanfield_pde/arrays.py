@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ComplexArray", "FloatArray", "IntArray"]
+__all__ = ["BoolArray", "ComplexArray", "FloatArray", "IntArray"]
 
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
-IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+#: Indices, in the integers that numpy itself indexes with.
+IntArray = NDArray[np.intp]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.errors import InputError
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
 
 __all__ = ["Auxiliary", "legendre", "none", "uniform"]
 

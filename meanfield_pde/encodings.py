@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray
+from meanfield_pde.arrays import FloatArray, IntArray
 from meanfield_pde.errors import InputError
 
 __all__ = ["Encoding", "additive", "line", "none", "principal_components", "ring", "rotary", "sinusoidal"]
@@ -56,27 +56,26 @@ class Encoding:
         """p(z_j) for the output, (aux, d); zero without a shift."""
         return np.zeros((count, dimension)) if self.shifts is None else self.shifts
 
-    def at(self, rows: FloatArray) -> Encoding:
+    def at(self, rows: IntArray) -> Encoding:
         """Return the encoding of the nodes with these indices."""
-        index = rows.astype(np.int64)
         return Encoding(
-            None if self.shifts is None else self.shifts[index],
-            None if self.angles is None else self.angles[index],
+            None if self.shifts is None else self.shifts[rows],
+            None if self.angles is None else self.angles[rows],
         )
 
 
 def none() -> Encoding:
-    """u = x."""
+    """Encode nothing: u = x."""
     return Encoding()
 
 
 def additive(shifts: FloatArray) -> Encoding:
-    """u = x + p(z)."""
+    """Shift tokens: u = x + p(z)."""
     return Encoding(shifts=np.asarray(shifts, dtype=np.float64))
 
 
 def rotary(nodes: FloatArray, frequency: float) -> Encoding:
-    """u = R(ωz) x with ω = ``frequency`` radians per unit of z (RoPE)."""
+    """Rotate tokens: u = R(ωz) x with ω = ``frequency`` radians per unit of z (RoPE)."""
     return Encoding(angles=frequency * nodes)
 
 

@@ -11,14 +11,18 @@ attention in the gradient case dF_σ/dt = −(dissipation).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import special
 
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.field import LARGEST_EXPONENT, AttentionField, HeadField, prompt_keys, queries
-from meanfield_pde.auxiliary import Auxiliary
-from meanfield_pde.equation import Equation
-from meanfield_pde.spaces import Space
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.auxiliary import Auxiliary
+    from meanfield_pde.equation import Equation
+    from meanfield_pde.spaces import Space
 
 __all__ = ["dissipation", "entropy_functional", "interaction_energy"]
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.field import NOISE, AttentionField
-from meanfield_pde.spaces import Space
-from solvers.compiled import Tables
 from solvers.integrate import Semilinear
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.spaces import Space
+    from solvers.compiled import Tables
 
 __all__ = ["Equation"]
 

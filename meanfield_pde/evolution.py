@@ -1,27 +1,31 @@
-"""Solve a problem in depth: spectral in space, exponential steps in depth, grids refined as the density asks."""
+"""Solve a problem in depth: spectral in space, exponential steps, grids refined as the density asks."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import fft
 
-from meanfield_pde.arrays import FloatArray
-from meanfield_pde.equation import Equation
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.observables import observe
-from meanfield_pde.problem import Problem
 from meanfield_pde.solution import Saved, Solution, Totals, assemble
 from solvers.integrate import Control, Semilinear, integrate
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.equation import Equation
+    from meanfield_pde.problem import Problem
+
 __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 
-#: Tolerance of the time stepper as a share of that of the problem: what near-uniform laws amplify stays within it.
+#: Tolerance of the time stepper as a share of the problem's: near-uniform laws amplify errors within it.
 STEP_SHARE = 0.3
 #: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
 TAIL_SHARE = 0.05
@@ -51,7 +55,7 @@ class StoppedError(ComputationError):
         self.solution = solution
 
 
-class Interrupted(KeyboardInterrupt):  # noqa: N818 - it is no error
+class Interrupted(KeyboardInterrupt):
     """The user stopped the solve; ``solution`` holds what was reached."""
 
     def __init__(self, solution: Solution) -> None:
@@ -113,7 +117,7 @@ def solve(
     progress
         Called a few times a second.
     threads
-        Threads of the linear algebra and transforms; by default one for small problems, all cores for large ones.
+        Threads of the linear algebra and transforms; by default one for small problems, else all cores.
 
     Raises
     ------
@@ -167,7 +171,9 @@ def _explain(problem: Problem, reason: str, depth: float) -> str:
 
 
 def start(problem: Problem) -> tuple[Equation, FloatArray]:
-    """Equation and state on the coarsest grid, not below the one asked for, that resolves the initial densities.
+    """Return equation and state on the coarsest grid that resolves the initial densities.
+
+    It is at least as fine as the one asked for.
 
     Raises
     ------

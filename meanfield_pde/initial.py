@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from meanfield_pde.arrays import FloatArray
-from meanfield_pde.auxiliary import Auxiliary
 from meanfield_pde.errors import InputError
-from meanfield_pde.spaces import Space
+
+if TYPE_CHECKING:
+    from meanfield_pde.auxiliary import Auxiliary
+    from meanfield_pde.spaces import Space
 
 __all__ = ["Initial", "fourier", "mixture", "sampled", "uniform", "vonmises"]
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
-from meanfield_pde.arrays import FloatArray
-from meanfield_pde.attention.field import AttentionField
-from meanfield_pde.auxiliary import Auxiliary
 from meanfield_pde.energies import dissipation, entropy_functional, interaction_energy
-from meanfield_pde.equation import Equation
-from meanfield_pde.spaces import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.attention.field import AttentionField
+    from meanfield_pde.auxiliary import Auxiliary
+    from meanfield_pde.equation import Equation
+    from meanfield_pde.spaces import Space
 
 __all__ = ["DESCRIPTIONS", "Comparison", "attention_entropy", "compare_state", "observe"]
 

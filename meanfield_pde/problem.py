@@ -9,7 +9,6 @@ import numpy as np
 
 from meanfield_pde import auxiliary as auxiliaries
 from meanfield_pde import encodings, initial
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention import (
     Alibi,
     Attention,
@@ -26,16 +25,17 @@ from meanfield_pde.attention.choose import KERNEL_TOLERANCE
 from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.auxiliary import Auxiliary
 from meanfield_pde.drift import Drift, harmonics
-from meanfield_pde.encodings import Encoding
 from meanfield_pde.equation import Equation
 from meanfield_pde.errors import InputError
 from meanfield_pde.initial import Initial
-from meanfield_pde.spaces import Space
 from meanfield_pde.spaces.circle import Circle
 
 if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
     from meanfield_pde.config import Configuration
     from meanfield_pde.config import Head as HeadConfiguration
+    from meanfield_pde.encodings import Encoding
+    from meanfield_pde.spaces import Space
 
 __all__ = ["Accuracy", "Problem", "build"]
 
@@ -53,7 +53,7 @@ class Accuracy:
 
     @property
     def kernel(self) -> float:
-        """Truncation of factored kernels: rounding error at rtol = 1e-8, far below rtol when that is coarser."""
+        """Truncation of factored kernels: rounding error at rtol = 1e-8, far below rtol if it is coarser."""
         return min(max(KERNEL_TOLERANCE, 20.0 * self.rtol**2), 1e-6)
 
 
@@ -227,7 +227,8 @@ def _bias(configuration: Configuration, head: HeadConfiguration, auxiliary: Auxi
         return Alibi(head.slope or 0.0)
     if head.bias == "table":
         return Table(config.bias_table(configuration, head, auxiliary.nodes.size), auxiliary.nodes)
-    return {"none": NoBias(), "causal": Causal(), "within": Within()}[head.bias]
+    plain: dict[str, Bias] = {"none": NoBias(), "causal": Causal(), "within": Within()}
+    return plain[head.bias]
 
 
 def _prompt(configuration: Configuration, auxiliary: Auxiliary, encoding: Encoding) -> Prompt | None:
@@ -256,7 +257,7 @@ def _prompt(configuration: Configuration, auxiliary: Auxiliary, encoding: Encodi
 def _encoding_at(
     configuration: Configuration, positions: FloatArray, auxiliary: Auxiliary, encoding: Encoding
 ) -> Encoding:
-    """Encoding of prompt tokens with a z of their own: by formula where there is one, else that of the node."""
+    """Encode prompt tokens with a z of their own: by formula where there is one, else as the node."""
     table = configuration.encoding
     formula = table.kind == "rotary" or (table.kind == "additive" and table.shape in {"ring", "line"})
     if table.kind == "none":
@@ -281,7 +282,8 @@ def _initial(configuration: Configuration, auxiliary: Auxiliary) -> Initial:
     from meanfield_pde import config
 
     table = configuration.initial
-    profile, degree = initial.uniform, 1
+    profile: initial.Profile = initial.uniform
+    degree = 1
     if table.kind == "fourier":
         modes = table.modes or ()
         profile, degree = initial.fourier(modes), max(mode[0] for mode in modes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfield_pde import shipped
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.errors import InputError
 from meanfield_pde.observables import DESCRIPTIONS, compare_state
 from meanfield_pde.records import Attribute, Record, Variable, read
-from meanfield_pde.spaces import Space
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meanfield_pde.arrays import FloatArray
     from meanfield_pde.problem import Problem
+    from meanfield_pde.spaces import Space
 
 __all__ = ["Saved", "Solution", "Totals", "assemble", "open_solution", "summary"]
 
@@ -47,8 +48,9 @@ class Totals:
 
 @dataclass(frozen=True)
 class Solution:
-    """Datasets of a solve as attributes: ``solution.time``, ``.aux``, ``.token``, ``.density`` (time, aux, token), …
+    """Datasets of a solve as attributes: ``solution.time``, ``.aux``, ``.token``, ``.density`` and more.
 
+    The density ρ(t, θ | z) has shape (time, aux, token).
     ``solution.record`` holds them with their names, units and attributes.
     """
 
@@ -76,11 +78,11 @@ class Solution:
         self.record.save(Path(path), overwrite=overwrite)
 
     def to_xarray(self) -> Any:
-        """The datasets as an ``xarray.Dataset``."""
+        """Return the datasets as an ``xarray.Dataset``."""
         return self.record.to_xarray()
 
     def summary(self) -> dict[str, Any]:
-        """What the closing table says of the last state."""
+        """Say of the last state what the closing table does."""
         return summary(self.record)
 
 
@@ -96,7 +98,7 @@ def open_solution(path: str | Path) -> Solution:
 
 
 def summary(record: Record) -> dict[str, Any]:
-    """Closing table of a solve, for people and for ``--json``."""
+    """Make the closing table of a solve, for people and for ``--json``."""
     last = {name: float(record[name][-1]) for name in DESCRIPTIONS}
     facts = {
         name: record.attributes[name]

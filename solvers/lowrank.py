@@ -1,9 +1,9 @@
-r"""Low-rank form of the exponential kernel :math:`e^{\langle\xi, w\rangle}` between two sets of points of R^d.
+r"""Low-rank form of the exponential kernel :math:`e^{\langle\xi, w\rangle}` between two sets in R^d.
 
 .. math:: e^{\langle\xi, w\rangle} \approx \sum_k e^{\langle\xi, w_k\rangle} L_k(w)
 
-with *skeleton keys* w_k among the keys (interpolative decomposition, Halko, Martinsson & Tropp 2011). Every query ξ
-is scaled by its largest exponent, so that the error is relative to the largest entry of its row.
+with *skeleton keys* w_k among the keys (interpolative decomposition, Halko, Martinsson & Tropp 2011). Every
+query ξ is scaled by its largest exponent, so that the error is relative to the largest entry of its row.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import linalg
 
 from solvers.compiled import FloatArray
@@ -25,6 +26,7 @@ SINGLE = 30.0
 #: First size of a random sketch.
 SKETCH = 256
 
+Indices = npt.NDArray[np.intp]
 Sampler = Callable[[np.random.Generator, int], FloatArray]
 
 
@@ -37,9 +39,9 @@ def support(queries: FloatArray, shifts: FloatArray) -> FloatArray:
 class Skeleton:
     """Skeleton keys w_k, (rank, d), and queries ξ_l, (rank, d), at which a measure is probed.
 
-    With K_lk = e^{⟨ξ_l,w_k⟩ − h(ξ_l)} = Q D U (pivoted QR, D diagonal, U unit triangular and well conditioned) the
-    charges of a measure with probes g are U⁻¹(D⁻¹Qᵀg): two steps (``charge``, ``probe``), since their product would
-    lose the digits of the small pivots. ``support`` holds the h(ξ_l).
+    With K_lk = e^{⟨ξ_l,w_k⟩ − h(ξ_l)} = Q D U (pivoted QR, D diagonal, U unit triangular and well
+    conditioned) the charges of a measure with probes g are U⁻¹(D⁻¹Qᵀg): two steps (``charge``, ``probe``),
+    since their product would lose the digits of the small pivots. ``support`` holds the h(ξ_l).
     """
 
     keys: FloatArray
@@ -99,8 +101,8 @@ def fit(
     tolerance
         Pivots that are kept, relative to the largest.
     accepted
-        Error, relative to the largest entry of a row, that fresh samples may show: root mean square over the keys
-        for every query; single pairs may be 30 times worse.
+        Error, relative to the largest entry of a row, that fresh samples may show: root mean square over
+        the keys for every query; single pairs may be 30 times worse.
 
     Returns
     -------
@@ -120,13 +122,13 @@ def fit(
     return None
 
 
-def _largest(errors: FloatArray, accepted: float) -> FloatArray:
+def _largest(errors: FloatArray, accepted: float) -> Indices:
     order = np.argsort(errors)[::-1][:WORST]
-    return order[errors[order] > 0.1 * accepted]
+    return np.asarray(order[errors[order] > 0.1 * accepted])
 
 
-def _pivots(matrix: FloatArray, tolerance: float) -> FloatArray:
-    """Columns that span the others, by pivoted QR of a Gaussian sketch, enlarged until its last pivot is small."""
+def _pivots(matrix: FloatArray, tolerance: float) -> Indices:
+    """Columns that span the others, by QR of a Gaussian sketch, enlarged until its last pivot is small."""
     rows, columns = matrix.shape
     size = min(rows, columns, SKETCH)
     while True:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention import kernels
 from meanfield_pde.errors import InputError
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import BoolArray, FloatArray, IntArray
 
 __all__ = ["Alibi", "Bias", "Causal", "NoBias", "Table", "Window", "Within"]
 
@@ -81,7 +83,7 @@ class _Total(_Unpeaked):
     shared = True
 
     def mix(self, features: FloatArray) -> FloatArray:
-        return features.sum(axis=0, keepdims=True)
+        return np.asarray(features.sum(axis=0, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Causal:
         return _mask(keys[None, :] <= queries[:, None])
 
     def mixer(self, nodes: FloatArray) -> Mixer:
-        """Sums over prefixes of the ordered nodes."""
+        """Return sums over prefixes of the ordered nodes."""
         ordered = np.sort(nodes)
         return _Prefixes(nodes, np.searchsorted(ordered, nodes, side="right"))
 
@@ -126,7 +128,7 @@ class Window:
         return _mask(_distance(queries, keys) <= self.width)
 
     def mixer(self, nodes: FloatArray) -> Mixer:
-        """Sums over a window that slides along the ordered nodes."""
+        """Return sums over a window that slides along the ordered nodes."""
         return _Ranges(nodes, *_window_ranges(nodes, self.width))
 
 
@@ -169,33 +171,33 @@ class Table:
 
     def log_weights(self, queries: FloatArray, keys: FloatArray) -> FloatArray:
         """Entries of the table; queries and keys must be among its nodes."""
-        return self.values[np.ix_(self._rows(queries), self._rows(keys))]
+        return np.asarray(self.values[np.ix_(self._rows(queries), self._rows(keys))])
 
     def mixer(self, nodes: FloatArray) -> Mixer:
         """Return a dense matrix product."""
         return _Dense(self.log_weights(nodes, nodes))
 
-    def _rows(self, wanted: FloatArray) -> FloatArray:
+    def _rows(self, wanted: FloatArray) -> IntArray:
         match = wanted[:, None] == self.nodes[None, :]
         if not match.any(axis=1).all():
             missing = wanted[~match.any(axis=1)][0]
             raise InputError(f"table bias: z = {missing!r} is not a node of the table")
         if wanted.size == self.nodes.size and np.array_equal(wanted, self.nodes):
             return np.arange(wanted.size)  # nodes may repeat: rows then go by their order
-        return match.argmax(axis=1)
+        return np.asarray(match.argmax(axis=1))
 
 
 @dataclass(frozen=True)
 class _Prefixes(_Unpeaked):
     nodes: FloatArray
-    counts: FloatArray
+    counts: IntArray
 
     @cached_property
-    def _order(self) -> FloatArray:
+    def _order(self) -> IntArray:
         return np.argsort(self.nodes, kind="stable")
 
     def mix(self, features: FloatArray) -> FloatArray:
-        return np.cumsum(features[self._order], axis=0)[self.counts - 1]
+        return np.asarray(np.cumsum(features[self._order], axis=0)[self.counts - 1])
 
 
 @dataclass(frozen=True)
@@ -203,11 +205,11 @@ class _Ranges(_Unpeaked):
     """Sums over index ranges [first_j, last_j) of the ordered nodes, both non-decreasing in j."""
 
     nodes: FloatArray
-    first: FloatArray
-    last: FloatArray
+    first: IntArray
+    last: IntArray
 
     @cached_property
-    def _order(self) -> FloatArray:
+    def _order(self) -> IntArray:
         return np.argsort(self.nodes, kind="stable")
 
     def mix(self, features: FloatArray) -> FloatArray:
@@ -227,7 +229,7 @@ class _Decay:
         return np.zeros((1, 1))
 
     @cached_property
-    def _order(self) -> FloatArray:
+    def _order(self) -> IntArray:
         return np.argsort(self.nodes, kind="stable")
 
     @cached_property
@@ -269,11 +271,11 @@ class _Dense:
         return np.asarray(self._biased @ features)
 
 
-def _mask(allowed: FloatArray) -> FloatArray:
+def _mask(allowed: BoolArray) -> FloatArray:
     return np.where(allowed, 0.0, -np.inf)
 
 
-def _window_ranges(nodes: FloatArray, width: float) -> tuple[FloatArray, FloatArray]:
+def _window_ranges(nodes: FloatArray, width: float) -> tuple[IntArray, IntArray]:
     """Index ranges of the ordered nodes within the width, by the very comparison of the definition."""
     ordered = np.sort(nodes)
     return kernels.window_ranges(ordered, float(width))

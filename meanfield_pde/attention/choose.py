@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.dense import Dense
 from meanfield_pde.attention.operators import Convolution, Operator, Plain, Setting
 from meanfield_pde.attention.shifted import Factored, Pairwise
 from meanfield_pde.errors import InputError
 from solvers.lowrank import Skeleton, fit, support
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray, IntArray
 
 __all__ = ["operator"]
 
@@ -48,19 +51,17 @@ def operator(setting: Setting, tolerance: float = KERNEL_TOLERANCE) -> Operator:
     encoding = setting.attention.encoding
     if setting.head.kernel is not None:
         return Dense(setting)
-    if encoding.is_shifted:
+    if encoding.shifts is not None and encoding.is_shifted:
         if encoding.is_rotated:
             raise InputError("encoding: shifts and angles together are not supported, use one of them")
-        return _shifted(setting, tolerance)
+        return _shifted(setting, encoding.shifts, tolerance)
     multipliers = setting.space.convolution(setting.head.beta, setting.head.metric, setting.head.value)
     if multipliers is not None and (setting.encoded or not encoding.is_rotated):
         return Convolution(setting, *multipliers)
     return Plain(setting)
 
 
-def _shifted(setting: Setting, tolerance: float) -> Operator:
-    shifts = setting.attention.encoding.shifts
-    assert shifts is not None  # noqa: S101 - for the type checker: the caller asked is_shifted
+def _shifted(setting: Setting, shifts: FloatArray, tolerance: float) -> Operator:
     pairwise = Pairwise(setting, shifts)
     if not _worthwhile(setting, shifts):
         return pairwise
@@ -85,7 +86,7 @@ def _worthwhile(setting: Setting, shifts: FloatArray) -> bool:
 
 def _expected_rank(setting: Setting, exponent: float) -> float:
     """Observed growth of the rank with the largest exponent in the plane, generalised by dimension."""
-    return (75.0 * max(exponent, 0.1) ** 0.6) ** (setting.space.points.shape[1] / 2.0)
+    return float((75.0 * max(exponent, 0.1) ** 0.6) ** (setting.space.points.shape[1] / 2.0))
 
 
 def _hidden(setting: Setting, shifts: FloatArray) -> float:
@@ -164,7 +165,7 @@ class _Cover:
         return self.thickened(self.keys(rng, count) @ self.metric.T, rng)
 
     def thickened(self, queries: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Queries with neighbours where the metric leaves them (nearly) flat.
+        """Add neighbours to queries where the metric leaves them (nearly) flat.
 
         The field is the gradient in ξ of what the skeleton reproduces: it must do so in a neighbourhood of
         the queries, also when β is small or B is singular.
@@ -176,7 +177,7 @@ class _Cover:
         return np.asarray(queries + direction * rng.integers(0, 2, (len(queries), 1)))
 
     @cached_property
-    def _outer(self) -> FloatArray:
+    def _outer(self) -> IntArray:
         return spread_rows(self.shifts, HULL)
 
     @cached_property
@@ -207,11 +208,11 @@ def _skeleton(cover: _Cover, rank: float, tolerance: float, accepted: float) -> 
 
 def spread(shifts: FloatArray, count: int) -> FloatArray:
     """Choose at most ``count`` rows that cover the others (farthest point first)."""
-    return shifts[spread_rows(shifts, count)]
+    return np.asarray(shifts[spread_rows(shifts, count)])
 
 
-def spread_rows(shifts: FloatArray, count: int) -> FloatArray:
-    """Indices of ``spread``."""
+def spread_rows(shifts: FloatArray, count: int) -> IntArray:
+    """Choose the indices of ``spread``."""
     chosen = [int(np.linalg.norm(shifts, axis=1).argmax())]
     distance = np.linalg.norm(shifts - shifts[chosen[0]], axis=1)
     while len(chosen) < min(count, len(shifts)) and distance.max() > 0.0:

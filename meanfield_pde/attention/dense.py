@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.operators import Setting, Sums
 from meanfield_pde.attention.reference import pair_sums
-from solvers.compiled import Tables
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
+    from solvers.compiled import Tables
 
 __all__ = ["Dense"]
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.choose import KERNEL_TOLERANCE, operator
-from meanfield_pde.attention.layer import Attention, Head
 from meanfield_pde.attention.operators import Operator, Setting
 from meanfield_pde.errors import InputError
-from meanfield_pde.spaces import Space
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.attention.layer import Attention, Head
+    from meanfield_pde.spaces import Space
 
 __all__ = ["AttentionField", "HeadField", "HeadSums", "prompt_keys", "queries"]
 
@@ -57,7 +60,7 @@ class HeadField:
         return share * np.exp(self.operator.offset - self.offset), np.exp(self.prompted.offset - self.offset)
 
     def sums(self, coefficients: FloatArray) -> HeadSums:
-        """Sums over tokens and prompt, divided by e^{offset}."""
+        """Sum over tokens and prompt, divided by e^{offset}."""
         own = self.operator.sums(coefficients)
         if self.prompted is None:
             return HeadSums(self.offset, own.total, own.field)
@@ -112,13 +115,13 @@ class AttentionField:
         sums = head.sums(coefficients)
         if self.attention.normalization == "none":
             return sums.field * np.exp(sums.offset)[..., None]
-        # Below the noise of the coefficients the sign of the normaliser is unknown, and so is the field; there
-        # the density itself is below rounding error, and the bound keeps the velocity finite.
+        # Below the noise of the coefficients the sign of the normaliser is unknown, and so is the field;
+        # there the density itself is below rounding error, and the bound keeps the velocity finite.
         return sums.field / np.maximum(sums.total, NOISE)[..., None]
 
 
 def queries(setting: Setting) -> FloatArray:
-    """Encoded queries u = E_z(x), (aux or 1, points, d)."""
+    """Encode the grid points: queries u = E_z(x), (aux or 1, points, d)."""
     encoding, points = setting.attention.encoding, setting.space.points[None]
     if encoding.angles is not None:
         points = points @ np.swapaxes(setting.space.rotations(encoding.angles), 1, 2)
@@ -155,7 +158,7 @@ def _weighted(head: Head, inner: FloatArray) -> FloatArray:
 
 
 def prompt_sums(setting: Setting) -> HeadSums:
-    """Sums over the prompt's tokens, with their share ω of the mass."""
+    """Sum over the prompt's tokens, with their share ω of the mass."""
     prompt = setting.attention.prompt
     assert prompt is not None  # noqa: S101 - only asked for with a prompt
     score, keys = _prompt_scores(setting)
@@ -168,7 +171,7 @@ def prompt_sums(setting: Setting) -> HeadSums:
 
 
 def _values(setting: Setting, keys: FloatArray, tokens: FloatArray) -> FloatArray:
-    """v = E_z⁻¹-rotated keys, or bare tokens, (aux or 1, tokens, d)."""
+    """Values v: keys rotated back by E_z⁻¹, or bare tokens, (aux or 1, tokens, d)."""
     if not setting.encoded:
         return tokens
     angles = setting.attention.encoding.angles

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from typing import TYPE_CHECKING
 
-from meanfield_pde.arrays import FloatArray, IntArray
+import numpy as np
+
+from solvers.compiled import kernel
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray, IntArray
 
 __all__ = ["decaying_sum", "sliding_sum", "window_ranges"]
 
 
-@njit(cache=True)
+@kernel
 def window_ranges(ordered: FloatArray, width: float) -> tuple[IntArray, IntArray]:
     """Ranges [first_j, last_j) of the ordered nodes with |z_j − z_k| ≤ width."""
     count = ordered.size
-    first, last = np.empty(count, np.int64), np.empty(count, np.int64)
+    first, last = np.empty(count, np.intp), np.empty(count, np.intp)
     low = high = 0
     for j in range(count):
         while abs(ordered[j] - ordered[low]) > width:
@@ -26,7 +30,7 @@ def window_ranges(ordered: FloatArray, width: float) -> tuple[IntArray, IntArray
     return first, last
 
 
-@njit(cache=True)
+@kernel
 def sliding_sum(features: FloatArray, first: IntArray, last: IntArray) -> FloatArray:
     """Σ_{first_j ≤ k < last_j} features_k in O(N) for ranges that only move up, without subtraction.
 
@@ -55,7 +59,7 @@ def sliding_sum(features: FloatArray, first: IntArray, last: IntArray) -> FloatA
     return result
 
 
-@njit(cache=True)
+@kernel
 def decaying_sum(features: FloatArray, gaps: FloatArray, slope: float) -> tuple[FloatArray, FloatArray]:
     """Σ_k e^{−slope |z_j − z_k|} features_k, and the same with the further factor |z_j − z_k|, in O(N)."""
     count, width = features.shape

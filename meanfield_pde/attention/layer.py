@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.bias import Bias, NoBias
-from meanfield_pde.auxiliary import Auxiliary
 from meanfield_pde.encodings import Encoding
 from meanfield_pde.errors import InputError
+
+if TYPE_CHECKING:
+    from meanfield_pde.auxiliary import Auxiliary
 
 __all__ = ["Attention", "Head", "Normalization", "Prompt", "Values"]
 
@@ -120,7 +122,8 @@ class Attention:
                 )
         if self.prompt is not None and self.prompt.points.shape[0] not in {1, count}:
             raise InputError(
-                f"prompt: points must be shared or one row per node ({count}), got {self.prompt.points.shape[0]}"
+                f"prompt: points must be shared or one row per node ({count}), "
+                f"got {self.prompt.points.shape[0]}"
             )
 
     @property

@@ -13,15 +13,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from meanfield_pde.arrays import ComplexArray, FloatArray
-from meanfield_pde.attention.bias import Mixer
-from meanfield_pde.attention.layer import Attention, Head
-from meanfield_pde.spaces import Space
-from solvers.compiled import Tables
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import ComplexArray, FloatArray
+    from meanfield_pde.attention.bias import Mixer
+    from meanfield_pde.attention.layer import Attention, Head
+    from meanfield_pde.spaces import Space
+    from solvers.compiled import Tables
 
 __all__ = ["Convolution", "Operator", "Plain", "Setting", "Sums"]
 
@@ -45,7 +46,7 @@ class Operator(Protocol):
         """Exponent divided out of every query, (aux or 1, points)."""
 
     def sums(self, coefficients: FloatArray) -> Sums:
-        """Sums over all keys for the densities with these coefficients, (aux, coefficients)."""
+        """Sum over all keys for the densities with these coefficients, (aux, coefficients)."""
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """∫ s e^{s − offset} df, (aux or 1, points): what the attention entropy needs."""
@@ -168,7 +169,7 @@ class Plain:
         """ξ of every query, (aux or 1, points, d)."""
         points, angles = self.setting.space.points, self.setting.attention.encoding.angles
         moved = points[None] if angles is None else points @ np.swapaxes(self._rotations, 1, 2)
-        return moved @ self.setting.metric.T
+        return np.asarray(moved @ self.setting.metric.T)
 
     @cached_property
     def _rotations(self) -> FloatArray:
@@ -177,7 +178,7 @@ class Plain:
 
     @cached_property
     def _length(self) -> FloatArray:
-        return np.linalg.norm(self._exponents, axis=-1)
+        return np.asarray(np.linalg.norm(self._exponents, axis=-1))
 
     @cached_property
     def _degree(self) -> int:
@@ -186,7 +187,7 @@ class Plain:
     @cached_property
     def offset(self) -> FloatArray:
         """|ξ| + peak of the bias."""
-        return self._length + self.setting.mixer.peak
+        return np.asarray(self._length + self.setting.mixer.peak)
 
     @cached_property
     def _waves(self) -> FloatArray:
@@ -207,7 +208,7 @@ class Plain:
         """The same along the tangent frame after V (and the rotation back), (aux or 1, points·(d − 1), c)."""
         back = np.swapaxes(self._rotations, 1, 2)
         direction = np.einsum("ipd,zde->zipe", self.setting.projection, back)
-        table = direction @ self._gradients
+        table = np.asarray(direction @ self._gradients)
         return table.reshape(table.shape[0], -1, table.shape[-1])
 
     def sums(self, coefficients: FloatArray) -> Sums:
@@ -255,4 +256,4 @@ class Plain:
         mixed = mixed.reshape(mixed.shape[0], dimension, -1)
         flat = self._gradients.reshape(*self._gradients.shape[:2], -1)
         vector = flat @ np.swapaxes(mixed, 1, 2)
-        return np.einsum("ipd,zid->zip", self.setting.projection, vector)
+        return np.asarray(np.einsum("ipd,zid->zip", self.setting.projection, vector))

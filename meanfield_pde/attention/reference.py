@@ -6,12 +6,14 @@ Also the twins in plain numpy of the loops in ``kernels.py``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray, IntArray
-from meanfield_pde.attention.layer import Attention, Head
-from meanfield_pde.spaces import Space
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.attention.layer import Attention, Head, Prompt
+    from meanfield_pde.spaces import Space
 
 __all__ = ["PairSums", "attention_field", "decaying_sum", "pair_sums", "sliding_sum", "velocity"]
 
@@ -70,7 +72,7 @@ def pair_sums(space: Space, attention: Attention, head: Head, density: FloatArra
     for j in range(count):
         row = [(keys, tokens, mass, bias[j])]
         if prompt is not None:
-            row.append(_prompt_keys(space, attention, head, j))
+            row.append(_prompt_keys(space, attention, head, prompt, j))
         key, token, weight, extra = (np.concatenate(parts) for parts in zip(*row, strict=True))
         inner = (lift[j] @ head.query.T) @ (key @ head.key.T).T
         score = head.beta * inner + extra if head.kernel is None else extra + _log(head.kernel(inner))
@@ -90,10 +92,8 @@ def _log(weight: FloatArray) -> FloatArray:
 
 
 def _prompt_keys(
-    space: Space, attention: Attention, head: Head, j: int
+    space: Space, attention: Attention, head: Head, prompt: Prompt, j: int
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    prompt = attention.prompt
-    assert prompt is not None  # noqa: S101 - for the type checker; the caller asked
     tokens = prompt.points[j if prompt.points.shape[0] > 1 else 0]
     keys, extra = tokens, np.zeros(len(tokens))
     if prompt.positions is not None:
@@ -125,7 +125,8 @@ def attention_field(space: Space, attention: Attention, density: FloatArray) -> 
 
 def velocity(space: Space, attention: Attention, density: FloatArray) -> FloatArray:
     """Tangential components (aux, points, d − 1) of the attention field, by the definition."""
-    return np.einsum("ipd,jid->jip", space.frame, attention_field(space, attention, density))
+    field = attention_field(space, attention, density)
+    return np.asarray(np.einsum("ipd,jid->jip", space.frame, field))
 
 
 def sliding_sum(features: FloatArray, first: IntArray, last: IntArray) -> FloatArray:

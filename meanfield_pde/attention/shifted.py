@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.operators import Setting, Sums
-from solvers.compiled import Tables
-from solvers.lowrank import Skeleton
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
+    from solvers.compiled import Tables
+    from solvers.lowrank import Skeleton
 
 __all__ = ["Factored", "Pairwise"]
 
@@ -39,41 +42,41 @@ class Factored:
     @cached_property
     def _rows(self) -> FloatArray:
         """Exponents ⟨βB x_i, w_k⟩, (points, rank)."""
-        return (self.setting.space.points @ self.setting.metric.T) @ self.skeleton.keys.T
+        return np.asarray((self.setting.space.points @ self.setting.metric.T) @ self.skeleton.keys.T)
 
     @cached_property
     def _columns(self) -> FloatArray:
         """Exponents ⟨βB p_z, w_k⟩, (aux, rank)."""
-        return (self.shifts @ self.setting.metric.T) @ self.skeleton.keys.T
+        return np.asarray((self.shifts @ self.setting.metric.T) @ self.skeleton.keys.T)
 
     @cached_property
     def offset(self) -> FloatArray:
         """Sum of the largest exponents of x_i and of p_z, and the peak of the bias."""
         largest = self._columns.max(axis=1)[:, None] + self._rows.max(axis=1)[None, :]
-        return largest + self.setting.mixer.peak
+        return np.asarray(largest + self.setting.mixer.peak)
 
     @cached_property
     def token_factor(self) -> FloatArray:
         """e^{⟨βB x_i, w_k⟩ − …}, (points, rank), at most one."""
-        return np.exp(self._rows - self._rows.max(axis=1)[:, None])
+        return np.asarray(np.exp(self._rows - self._rows.max(axis=1)[:, None]))
 
     @cached_property
     def node_factor(self) -> FloatArray:
         """e^{⟨βB p_z, w_k⟩ − …}, (aux, rank), at most one."""
-        return np.exp(self._columns - self._columns.max(axis=1)[:, None])
+        return np.asarray(np.exp(self._columns - self._columns.max(axis=1)[:, None]))
 
     @cached_property
     def field_factor(self) -> FloatArray:
         """Token factor times the component of V w_k along the tangent, (points·(d − 1), rank)."""
         along = self.setting.projection @ self.skeleton.keys.T
-        return (along * self.token_factor[:, None, :]).reshape(-1, along.shape[-1])
+        return np.asarray((along * self.token_factor[:, None, :]).reshape(-1, along.shape[-1]))
 
     @cached_property
     def key_factor(self) -> FloatArray:
         """w_ζ e^{⟨ξ_l, p_ζ⟩ + |ξ_l| − h(ξ_l)}, (aux, rank)."""
         queries = self.skeleton.queries
         exponents = self.shifts @ queries.T + np.linalg.norm(queries, axis=1) - self.skeleton.support
-        return self.setting.weights * np.exp(exponents)
+        return np.asarray(self.setting.weights * np.exp(exponents))
 
     @cached_property
     def waves(self) -> FloatArray:
@@ -95,7 +98,7 @@ class Factored:
         return Sums(total, self._bare_field(coefficients))
 
     def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
-        """Probes, key factor, the two steps of the solve, node factor, synthesis, and e^{offset} without softmax."""
+        """Probes, key factor, two steps of the solve, node factor, synthesis; without softmax e^{offset}."""
         if not (self.setting.encoded and self.setting.mixer.shared):
             return None
         free = self.setting.space.constant
@@ -147,11 +150,12 @@ class Pairwise:
     @cached_property
     def _exponents(self) -> FloatArray:
         """ξ of every query, (aux, points, d)."""
-        return (self.setting.space.points[None] + self.shifts[:, None]) @ self.setting.metric.T
+        queries = self.setting.space.points[None] + self.shifts[:, None]
+        return np.asarray(queries @ self.setting.metric.T)
 
     @cached_property
     def _length(self) -> FloatArray:
-        return np.linalg.norm(self._exponents, axis=-1)
+        return np.asarray(np.linalg.norm(self._exponents, axis=-1))
 
     @cached_property
     def _degree(self) -> int:
@@ -167,7 +171,7 @@ class Pairwise:
         """Query nodes that are worked on at once."""
         count, points = self._length.shape
         widest = max(count, 3 * self.setting.space.width(self._degree))
-        return max(1, BLOCK // (points * widest))
+        return int(max(1, BLOCK // (points * widest)))
 
     @cached_property
     def offset(self) -> FloatArray:
@@ -222,7 +226,7 @@ class Pairwise:
         return None
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
-        """The score is ⟨ξ, y⟩ + ⟨ξ, p_ζ⟩ + b."""
+        """Weigh by the score ⟨ξ, y⟩ + ⟨ξ, p_ζ⟩ + b."""
         low = self.setting.low(coefficients, self._degree).T
         parts = []
         for rows in self._blocks():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from meanfield_pde.arrays import ComplexArray, FloatArray
-from solvers.compiled import Rate
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meanfield_pde.arrays import ComplexArray, FloatArray
+    from solvers.compiled import Rate
 
 __all__ = ["Space"]
 
@@ -89,7 +91,7 @@ class Space(Protocol):
         """Degree above which ∫ exp(⟨ξ,y⟩) ρ(y) dy, |ξ| = exponent, no longer feels the coefficients of ρ."""
 
     def width(self, degree: int) -> int:
-        """Number of coefficients up to this degree."""
+        """Count the coefficients up to this degree."""
 
     def at_least(self, degree: int) -> Space:
         """Return a space of the same kind whose coefficients reach this degree."""
@@ -117,7 +119,7 @@ class Space(Protocol):
         """W_order between a density and atoms at these coordinates, by geodesic distance."""
 
     def compiled_rates(self) -> Mapping[str, Rate]:
-        """Compiled rates by the operator that they serve ("banded", "convolution", "factored"), as far as there are any."""
+        """Compiled rates, where there are any, by what they serve: "banded", "convolution", "factored"."""
 
     def tail_weights(self) -> FloatArray:
         """One for the highest coefficients, by which the truncation error is judged, zero elsewhere."""

@@ -11,15 +11,18 @@ K = ⌊(N − 1)/3⌋, so that the product of two such functions has no aliasing
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import fft, special
 
-from meanfield_pde.arrays import ComplexArray, FloatArray
-from solvers.compiled import Rate
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from meanfield_pde.arrays import ComplexArray, FloatArray
+    from solvers.compiled import Rate
 
 __all__ = ["Circle"]
 
@@ -92,7 +95,7 @@ class Circle:
         return np.asarray(values * (self.resolution / TURN))
 
     def gradient(self, coefficients: FloatArray) -> FloatArray:
-        """Derivative along θ, (..., points, 1)."""
+        """Differentiate along θ, (..., points, 1)."""
         spectrum = _complex(coefficients)
         return self.synthesise(_interleaved(1j * np.arange(spectrum.shape[-1]) * spectrum))[..., None]
 
@@ -113,10 +116,10 @@ class Circle:
 
     def first_moment(self, coefficients: FloatArray) -> FloatArray:
         """(Re c₁, −Im c₁)."""
-        return coefficients[..., 2:4] * np.array([1.0, -1.0])
+        return np.asarray(coefficients[..., 2:4] * np.array([1.0, -1.0]))
 
     def plane_wave(self, exponents: FloatArray, degree: int) -> FloatArray:
-        r"""Jacobi–Anger: :math:`\int e^{\langle\xi,y\rangle}\rho\,dy = \sum_m I_m(|\xi|) e^{im\varphi} c_m`."""
+        r"""Jacobi–Anger: :math:`\int e^{\langle\xi,y\rangle}\rho\,dy=\sum_m I_m(|\xi|)e^{im\varphi}c_m`."""
         return _functional(*_jacobi_anger(exponents, degree), degree)
 
     def plane_wave_gradient(self, exponents: FloatArray, degree: int) -> FloatArray:
@@ -246,7 +249,7 @@ def _folded(spectrum: ComplexArray, points: int) -> ComplexArray:
         if residue > half:
             residue, term = points - residue, np.conj(term)
         if mode > 0 and (residue == 0 or 2 * residue == points):
-            term = 2.0 * term.real
+            term = term + np.conj(term)  # both signs of the mode fall together
         folded[..., residue] += term
     return folded
 

@@ -15,7 +15,7 @@ from rocket_fft import c2r, r2c
 from solvers.compiled import Tables, compiled_rate, kernel
 
 if TYPE_CHECKING:
-    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.arrays import ComplexArray, FloatArray
 
 __all__ = ["banded_rate", "convolution_rate", "factored_rate"]
 
@@ -23,7 +23,7 @@ TURN = 2.0 * np.pi
 
 
 @kernel
-def densities(state: FloatArray, points: int, extra: int) -> FloatArray:
+def densities(state: FloatArray, points: int, extra: int) -> ComplexArray:
     """Spectra (rows + extra, points/2 + 1) with the densities' coefficients in the first rows."""
     rows, columns = state.shape
     spectra = np.zeros((rows + extra, points // 2 + 1), np.complex128)
@@ -50,8 +50,8 @@ def write_divergence(flux: FloatArray, out: FloatArray) -> None:
 def convolution_rate(state: FloatArray, out: FloatArray, tables: Tables) -> None:
     """All attend to all by a kernel of x − y: V (and its normaliser) is the same for every node.
 
-    Tables: node weights (1, aux); multipliers of the field and of the normaliser as (re, im), (2, modes) each,
-    the latter empty without softmax; drift (1, points); noise floor.
+    Tables: node weights (1, aux); multipliers of the field and of the normaliser as (re, im), (2, modes)
+    each, the latter empty without softmax; drift (1, points); noise floor.
     """
     weights, field, normaliser, drift = tables[0], tables[1], tables[2], tables[3]
     rows, columns = state.shape
@@ -79,7 +79,10 @@ def convolution_rate(state: FloatArray, out: FloatArray, tables: Tables) -> None
 
 @kernel
 def add_band(field: FloatArray, density: FloatArray, flux: FloatArray, degree: int) -> None:
-    """Add Σ_{|n| ≤ degree} V_n c_{m−n} to ``flux``; all are rows (re, im), the density's begin at mode −degree."""
+    """Add Σ_{|n| ≤ degree} V_n c_{m−n} to ``flux``.
+
+    All are rows (re, im), those of the density begin at mode −degree.
+    """
     count = flux.shape[1]
     flux_real, flux_imaginary = flux[0], flux[1]
     for n in range(degree + 1):
@@ -131,10 +134,10 @@ def banded_rate(state: FloatArray, out: FloatArray, tables: Tables) -> None:
 def factored_rate(state: FloatArray, out: FloatArray, tables: Tables) -> None:
     """All attend to all with an additive encoding: probe, solve for charges, synthesise.
 
-    Tables: probe of the constant mode (1, rank) and of the others (modes, rank); key factor (aux, rank); the two
-    steps of the solve (rank, rank), transposed; node factor (aux, rank); field and, with softmax, normaliser
-    (rank, points or 2·points); factor of the field (aux, points), empty with softmax; drift (1, points);
-    noise floor.
+    Tables: probe of the constant mode (1, rank) and of the others (modes, rank); key factor (aux, rank); the
+    two steps of the solve (rank, rank), transposed; node factor (aux, rank); field and, with softmax,
+    normaliser (rank, points or 2·points); factor of the field (aux, points), empty with softmax; drift
+    (1, points); noise floor.
     """
     constant, waves, keys = tables[0], tables[1], tables[2]
     nodes, synthesis, scale, drift = tables[5], tables[6], tables[7], tables[8]

@@ -16,9 +16,9 @@ from meanfield_pde.attention import (
     Table,
     Window,
     Within,
+    kernels,
     reference,
 )
-from meanfield_pde.attention import kernels
 from meanfield_pde.attention.choose import operator
 from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.attention.operators import Convolution, Plain, Setting
@@ -47,7 +47,7 @@ def test_velocity_is_that_of_the_definition(attention, seed, points):
     coefficients = random_coefficients(space, attention.auxiliary.nodes.size, np.random.default_rng(seed))
     field = AttentionField(space, attention)
     try:
-        field.heads
+        _ = field.heads
     except InputError as error:  # unnormalised attention at large exponents is refused, never inf
         assert "overflows" in str(error)  # noqa: PT017
         assume(False)
@@ -136,7 +136,7 @@ def test_convolution_is_a_special_case_of_the_general_operator():
 
 
 def test_a_kernel_of_ones_own():
-    """κ = exp(2⟨u, w⟩) written as a function is the head with β = 2; a polynomial kernel is summed as it stands."""
+    """κ = exp(2⟨u, w⟩) written as a function is the head with β = 2."""
     space, nu = Circle(48), auxiliary.uniform(3)
     encoding = encodings.additive(encodings.ring(nu.nodes, 0.5, 2))
     plain = Head.plain(2.0, 2)
@@ -209,7 +209,7 @@ def test_wrong_pieces_are_refused_by_name():
         Prompt(unit_vectors(np.zeros((1, 1))), np.ones(1), 1.0)
     with pytest.raises(InputError, match="weights"):
         Prompt(unit_vectors(np.zeros((1, 2))), np.ones(2), 0.5)
-    with pytest.raises(InputError, match="query|key"):
+    with pytest.raises(InputError, match=r"query|key"):
         Head(1.0, np.eye(2), np.eye(3), np.eye(2))
 
 
