@@ -10,7 +10,7 @@ from meanfield_pde.equation import Equation
 from meanfield_pde.initial import Initial
 from meanfield_pde.problem import Accuracy, Problem
 from meanfield_pde.spaces.circle import Circle
-from tests.cases import modes_of, random_coefficients, turned, unit_vectors
+from tests.cases import modes_of, turned, unit_vectors
 
 TIGHT = Accuracy(rtol=1e-12, atol=1e-14)
 
@@ -75,7 +75,7 @@ def test_growth_rates_of_the_linearised_rate(normalization, beta, sigma):
 @pytest.mark.parametrize("mode", [1, 2, 3, 5])
 def test_growth_rates_of_short_solves(normalization, mode):
     """ε = 1e-5: the nonlinear terms change the rate by order ε² = 1e-10, the tolerance by rtol."""
-    beta, sigma, depth = 5.0, 0.03, 0.1
+    beta, sigma, depth = 5.0, 0.03, 0.02
     solution = solve(
         attention_of(beta, normalization),
         [0.0, depth],
@@ -85,8 +85,8 @@ def test_growth_rates_of_short_solves(normalization, mode):
         degree=mode,
     )
     found = np.log(np.abs(modes_of(solution.density)[1, 0, mode] / modes_of(solution.density)[0, 0, mode]))
-    # Rounding of the density, 1e-16, relative to the mode, 1e-5; the error of the step is smaller.
-    assert found / depth == pytest.approx(growth(beta, mode, sigma, normalization), abs=2e-9)
+    # Rounding of the density, 1e-16, relative to the mode, 1e-5, over the depth; steps err by 1e-12 of the mode.
+    assert found / depth == pytest.approx(growth(beta, mode, sigma, normalization), abs=5e-9)
 
 
 @pytest.mark.parametrize("normalization", ["softmax", "none"])
@@ -171,11 +171,11 @@ def test_kuramoto_stationary_order(normalization, sigma):
 
 
 def test_kuramoto_keeps_poisson_kernels():
-    """c_m = r^m with r' = r(1 − r²)/2, as long as the spectrum is resolved: r^K < atol up to r = 0.8."""
+    """c_m = r^m with r' = r(1 − r²)/2, as long as the spectrum is resolved: up to r = 0.78 here."""
     start = 0.3
-    depths = np.linspace(0.0, 3.2, 9)
+    depths = np.linspace(0.0, 2.8, 8)
     order = 1.0 / np.sqrt(1.0 + (1.0 / start**2 - 1.0) * np.exp(-depths))
-    assert order[-1] > 0.8
+    assert order[-1] > 0.78
 
     def poisson(points):
         return (1.0 - start**2) / (1.0 - 2.0 * start * points[:, 0] + start**2)
@@ -188,41 +188,26 @@ def test_kuramoto_keeps_poisson_kernels():
 # Row 7
 
 
-def rotating_layers(nu, turn):
-    """Layers that commute with rotations, each beside itself with encoding and prompt turned."""
-    ring, table = encodings.ring(nu.nodes, 0.7, 2), np.random.default_rng(2).standard_normal((nu.nodes.size, 2))
-    prompt = Prompt(unit_vectors(np.array([[0.3, 2.0]])), np.array([0.4, 0.6]), 0.3)
-    matrix = Circle(8).rotations(np.array([0.6]))[0]
+@pytest.mark.parametrize("normalization", ["softmax", "none"])
+@pytest.mark.parametrize("values", ["encoded", "token"])
+@pytest.mark.parametrize("kind", ["ring", "table", "rotary"])
+def test_rotating_data_and_encodings_rotates_the_solution(kind, values, normalization):
+    nu, turn, bumps = auxiliary.uniform(3), 1.234, [(1, 0.5, 0.2), (2, 0.3, 1.0)]
+    matrix = Circle(8).rotations(np.array([0.6]))[0]  # commutes with rotations
     heads = (Head.plain(2.0, 2, Causal()), Head(1.0, matrix, np.eye(2), 0.5 * matrix.T, Alibi(1.0)))
-    for normalization in ("softmax", "none"):
-        for values in ("encoded", "token"):
-            for shifts in (None, ring, table):
-                yield [
-                    Attention(
-                        heads,
-                        nu,
-                        encodings.none() if shifts is None else encodings.additive(turned(shifts, angle)),
-                        normalization,
-                        values,
-                        Prompt(turned(prompt.points, angle), prompt.weights, prompt.fraction),
-                    )
-                    for angle in (0.0, turn)
-                ]
-            yield [
-                Attention(heads, nu, encodings.rotary(nu.nodes, 3.0), normalization, values) for _ in range(2)
-            ]
-
-
-def test_rotating_data_and_encodings_rotates_the_solution():
-    """Both runs keep their promise; measured they differ by 1e-11."""
-    nu, turn, bumps = auxiliary.uniform(4), 1.234, [(1, 0.5, 0.2), (2, 0.3, 1.0)]
-    moved = [(mode, size, phase + turn) for mode, size, phase in bumps]
-    phase = np.exp(-1j * turn * np.arange(9))
-    for before, after in rotating_layers(nu, turn):
-        plain = solve(before, [0.0, 0.3], initial.fourier(bumps), 0.05, turns=0.2)
-        rotated = solve(after, [0.0, 0.3], initial.fourier(moved), 0.05, turns=0.2)
-        difference = modes_of(rotated.density)[-1] - phase * modes_of(plain.density)[-1]
-        assert np.abs(difference).max() < 1e-9
+    prompt = unit_vectors(np.array([[0.3, 2.0]]))
+    shifts = 0.3 * np.random.default_rng(2).standard_normal((3, 2))
+    shifts = encodings.ring(nu.nodes, 0.5, 2) if kind == "ring" else shifts
+    modes = []
+    for angle in (0.0, turn):
+        code = encodings.additive(turned(shifts, np.full(3, angle)))
+        code = encodings.rotary(nu.nodes, 3.0) if kind == "rotary" else code
+        moved = Prompt(turned(prompt, np.full((1, 2), angle)), np.array([0.4, 0.6]), 0.3)
+        profile = initial.fourier([(mode, size, phase + angle) for mode, size, phase in bumps])
+        layer = Attention(heads, nu, code, normalization, values, moved)
+        modes.append(modes_of(solve(layer, [0.0, 0.2], profile, 0.05, turns=0.2).density)[-1])
+    # Both keep what is promised, 1e-8; the steps are the same ones, so that they differ by less.
+    assert np.abs(modes[1] - np.exp(-1j * turn * np.arange(9)) * modes[0]).max() < 1e-10
 
 
 @pytest.mark.parametrize("kind", ["additive", "rotary"])
@@ -309,23 +294,25 @@ def test_dirac_masses_stay_where_values_are_bare():
 # Row 11
 
 
-def ring_solution(amplitude, beta, depth=60.0, sigma=0.01):
-    nu = auxiliary.uniform(16)
+def ring_solution(amplitude, beta, sigma, depth):
+    nu = auxiliary.uniform(8)
     layer = attention_of(beta, aux=nu, encoding=encodings.additive(encodings.ring(nu.nodes, amplitude, 2)))
-    return nu, solve(layer, [0.0, depth], initial.fourier([(1, 0.1, 0.5)]), sigma)
+    solution = solve(layer, [0.0, depth], initial.fourier([(1, 0.1, 0.5)]), sigma)
+    return solution, np.exp(1j * (solution.conditional_mean[-1] - 2.0 * np.pi * nu.nodes))
 
 
 def test_a_strong_additive_ring_keeps_the_marginal_uniform():
-    """T(z) = 2πz + const with uniform marginal: a symmetric state, reached from data without the symmetry."""
-    nu, solution = ring_solution(2.0, 3.0)
-    # Relaxation to rounding leaves the promised accuracy, 1e-8.
-    assert solution.order_parameter[-1] < 1e-7
-    assert solution.conditional_concentration[-1] > 0.95
-    lag = np.exp(1j * (solution.conditional_mean[-1] - 2.0 * np.pi * nu.nodes))
-    assert np.abs(lag - lag.mean()).max() < 1e-6
+    """T(z) = 2πz + const with uniform marginal: a symmetric state, reached from data without the symmetry.
+
+    R falls as exp(−1.5 t) or faster; below 1e-8 of the promised accuracy nothing is claimed.
+    """
+    solution, lag = ring_solution(1.5, 3.0, 0.1, 15.0)
+    assert solution.order_parameter[-1] < 1e-8
+    assert np.abs(lag - lag.mean()).max() < 1e-8
+    assert solution.conditional_concentration[-1] > 0.97
 
 
 def test_a_weak_additive_ring_collapses():
-    _, solution = ring_solution(0.1, 2.0)
-    assert solution.order_parameter[-1] > 0.95
-    assert np.abs(np.exp(1j * (solution.conditional_mean[-1] - solution.conditional_mean[-1][0])) - 1.0).max() < 0.5
+    solution, lag = ring_solution(0.1, 2.0, 0.05, 60.0)
+    assert solution.order_parameter[-1] > 0.97
+    assert abs(lag.mean()) < 0.05  # the means do not follow 2πz: they are nearly equal
