@@ -1,5 +1,7 @@
 """Solutions of random problems against a dense integration of the definition."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -10,7 +12,7 @@ from meanfield_pde.config import read_table
 from meanfield_pde.initial import Initial
 from meanfield_pde.problem import Accuracy, Problem
 from meanfield_pde.spaces.circle import Circle
-from tests.cases import SEEDS, DenseVelocity, attentions, dense_solution, modes_of, problems, random_coefficients
+from tests.cases import SEEDS, DenseVelocity, attentions, dense_solution, modes_of, problems, random_coefficients, short_depth
 
 # What is promised with default tolerances: modes of every conditional at every saved depth.
 PROMISED = 1e-8
@@ -78,7 +80,8 @@ def test_one_node(normalization, sigma):
     nu = auxiliary.none()
     layer = Attention((Head.plain(2.0, 2),), nu, encodings.additive(np.array([[0.4, -0.2]])), normalization)
     start = Initial(initial.fourier([(1, 0.4, 0.7), (2, 0.3, 2.0)]))
-    problem = Problem(Circle(64), layer, np.array([0.0, 0.3, 0.6]), start, sigma)
+    problem = Problem(Circle(64), layer, np.array([0.0, 1.0]), start, sigma)
+    problem = replace(problem, depths=np.array([0.0, 0.5, 1.0]) * short_depth(problem))
     assert error_of(problem) < PROMISED
 
 
@@ -89,12 +92,12 @@ def test_a_ring_of_512_nodes(normalization):
     Shifts of length 0.7 at β = 1.5: harmonics of z fall as I_n(1.5 · 0.7 · 1.7), below 1e-20 at n = 24.
     """
     start = Initial(initial.fourier([(1, 0.4, 0.7), (2, 0.3, 2.0)]))
-    marginals = []
+    marginals, depth = [], 0.15 if normalization == "softmax" else 0.02
     for nodes in (512, 24):
         nu = auxiliary.uniform(nodes)
         ring = encodings.additive(encodings.ring(nu.nodes, 0.7, 2))
         layer = Attention((Head.plain(1.5, 2),), nu, ring, normalization)
-        problem = Problem(Circle(64), layer, np.array([0.0, 0.15]), start, 0.1)
+        problem = Problem(Circle(64), layer, np.array([0.0, depth]), start, 0.1)
         if nodes == 512:
             modes = modes_of(evolution.solve(problem).density)
         else:

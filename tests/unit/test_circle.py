@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import special
+from scipy import special, stats
 
 from meanfield_pde.spaces.circle import Circle
 from tests.cases import SEEDS, random_coefficients, unit_vectors
@@ -240,6 +240,11 @@ def test_distance_across_the_origin_of_angles(order):
     space = Circle(2048)
     coefficients = vonmises(space, 0.1, 2e4)
     atoms, weights = np.array([2.0 * np.pi - 0.4, 0.6]), np.array([0.3, 0.7])
-    exact = float(weights @ np.array([0.5, 0.5]) ** order) ** (1.0 / order)
-    # The density's own width, 1/√κ = 7e-3, adds half its square over the distance to W₂ and nothing to W₁.
-    assert space.wasserstein(coefficients, atoms, weights, order) == pytest.approx(exact, abs=4e-3)
+    # Normal to order 1/κ with deviation s: the lower 0.3 of the mass goes down and the rest up, which shortens the
+    # mean way of 0.5 by 2 s φ(Φ⁻¹(0.3)).
+    deviation = 2e4**-0.5
+    shorter = 2.0 * deviation * stats.norm.pdf(stats.norm.ppf(0.3))
+    exact = {1: 0.5 - shorter, 2: np.sqrt(0.25 - shorter + deviation**2)}[order]
+    found = space.wasserstein(coefficients, atoms, weights, order)
+    # Quantiles are spaced by the narrow density itself: its width over 2048, twice.
+    assert found == pytest.approx(exact, abs=2e-5)
