@@ -31,8 +31,10 @@ STEP_SHARE = 0.3
 TAIL_SHARE = 0.05
 #: Problems with fewer unknowns (nodes × points) run on one thread.
 THREADED_SIZE = 2**15
+#: Weight of step errors in the highest mode.
+TAIL_WEIGHT = 100.0
 #: Factor by which a refined grid is finer.
-REFINEMENT = 1.5
+REFINEMENT = 1.25
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class _Run:
             rtol=STEP_SHARE * accuracy.rtol,
             atol=STEP_SHARE * accuracy.atol,
             guard=space.tail_weights()[space.constant :] / (TAIL_SHARE * accuracy.atol),
+            weights=error_weights(space),
         )
 
     def observe(self, index: int, depth: float, state: FloatArray) -> None:  # noqa: ARG002
@@ -170,6 +173,12 @@ def _explain(problem: Problem, reason: str, depth: float) -> str:
     )
 
 
+def error_weights(space: Space) -> FloatArray:
+    """Growth with the degree, so that noise of the highest modes stays far below the tail of the spectrum."""
+    degree = np.sqrt(space.eigenvalues[space.constant :])
+    return np.asarray(TAIL_WEIGHT ** (degree / degree.max()))
+
+
 def start(problem: Problem) -> tuple[Equation, FloatArray]:
     """Return equation and state on the coarsest grid that resolves the initial densities.
 
@@ -205,7 +214,7 @@ def refined(problem: Problem, equation: Equation) -> Equation | None:
 
 
 def finer_resolution(resolution: int) -> int:
-    """Next grid size: half as fine again, rounded up to a size with fast transforms."""
+    """Next grid size: a quarter as fine again, rounded up to a size with fast transforms."""
     from scipy.fft import next_fast_len
 
     return int(next_fast_len(int(np.ceil(REFINEMENT * resolution)), real=True))

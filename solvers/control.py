@@ -55,6 +55,15 @@ def scaled_norm(values: FloatArray, state: FloatArray, rtol: float, atol: float)
 
 
 @kernel
+def weigh(values: FloatArray, weights: FloatArray) -> None:
+    """Multiply every column by its weight, in place; without weights, leave them."""
+    if weights.size > 0:
+        for j in range(values.shape[0]):
+            for k in range(values.shape[1]):
+                values[j, k] *= weights[k]
+
+
+@kernel
 def exceeds(state: FloatArray, guard: FloatArray) -> bool:
     """Tell whether |state_jk| guard_k > 1 anywhere; an empty guard never trips."""
     if guard.size == 0:

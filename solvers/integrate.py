@@ -73,6 +73,14 @@ class _Run:
         )
 
 
+def _column_wise(name: str, values: FloatArray | None, linear: FloatArray) -> FloatArray:
+    """Return one number a column, or an empty array for None."""
+    array = np.empty(0) if values is None else np.ascontiguousarray(values, dtype=np.float64)
+    if array.size and array.shape != linear.shape:
+        raise ValueError(f"integrate: {name} must be {linear.shape} like linear, got {array.shape}")
+    return array
+
+
 def _prepare(
     system: Semilinear, state: FloatArray, depth: float, control: Control, step: float | None
 ) -> _Run:
@@ -85,13 +93,12 @@ def _prepare(
         )
     if system.compiled and (np.iscomplexobj(state) or np.iscomplexobj(linear)):
         raise ValueError("integrate: compiled rates take real states; pass a plain function for complex ones")
-    guard = np.empty(0) if control.guard is None else np.ascontiguousarray(control.guard, dtype=np.float64)
-    if guard.size and guard.shape != linear.shape:
-        raise ValueError(f"integrate: guard must be {linear.shape} like linear, got {guard.shape}")
+    guard = _column_wise("guard", control.guard, linear)
+    weights = _column_wise("weights", control.weights, linear)
     if step is not None and not step > 0.0:
         raise ValueError(f"integrate: step must be positive, got {step!r}; leave it out to have it chosen")
     memory = loop.remember(state, linear, float(depth), 0.0 if step is None else float(step))
-    return _Run(system, control, padded(system.tables), loop.Columns(linear, guard), memory)
+    return _Run(system, control, padded(system.tables), loop.Columns(linear, guard, weights), memory)
 
 
 def advance(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from solvers.compiled import RATE, TABLES, FloatArray, Rate, Tables, compiled_for, either, numba_types
-from solvers.control import ROOT, divided, exceeds, proposal, scaled_norm, shrunk, subtract
+from solvers.control import ROOT, divided, exceeds, proposal, scaled_norm, shrunk, subtract, weigh
 from solvers.exponential import ERROR, NEW_STATE, combine, set_coefficients
 
 IntArray = npt.NDArray[np.int64]
@@ -42,10 +42,14 @@ class Memory(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Per column: the linear term, and the reciprocal of the largest value allowed (empty: no guard)."""
+    """Per column: the linear term, the reciprocal of the largest value allowed, the weight of errors.
+
+    The latter two may be empty: no guard, equal weights.
+    """
 
     linear: FloatArray
     guard: FloatArray
+    weights: FloatArray
 
 
 class Limits(NamedTuple):
@@ -64,7 +68,7 @@ RUN_SIGNATURE = numba_types.int64(
     RATE,
     TABLES,
     numba_types.NamedTuple((CUBE, CUBE, CUBE, VECTOR, numba_types.int64[::1]), Memory),
-    numba_types.NamedUniTuple(VECTOR, 2, Columns),
+    numba_types.NamedUniTuple(VECTOR, 3, Columns),
     numba_types.NamedTuple((*(numba_types.float64,) * 4, numba_types.int64), Limits),
 )
 
@@ -84,7 +88,7 @@ def remember(state: FloatArray, linear: FloatArray, depth: float, step: float) -
 
 
 @either
-def attempt(rate: Rate, tables: Tables, memory: Memory, limits: Limits) -> float:
+def attempt(rate: Rate, tables: Tables, memory: Memory, weights: FloatArray, limits: Limits) -> float:
     """Compute the next state from the current one and N_1, and return its scaled error."""
     states, rates, coefficients, _, counts = memory
     state, new, stage = states[counts[SIDE]], states[1 - counts[SIDE]], states[2]
@@ -94,6 +98,7 @@ def attempt(rate: Rate, tables: Tables, memory: Memory, limits: Limits) -> float
     counts[EVALUATIONS] += 5
     combine(NEW_STATE, coefficients, state, rates, new)
     combine(ERROR, coefficients, state, rates, stage)
+    weigh(stage, weights)
     return scaled_norm(stage, new, limits.rtol, limits.atol)
 
 
@@ -149,7 +154,7 @@ def run(rate: Rate, tables: Tables, memory: Memory, columns: Columns, limits: Li
     result does not depend on where a run pauses.
     """
     states, _, coefficients, numbers, counts = memory
-    linear, guard = columns
+    linear, guard, weights = columns
     rounding = 4.0 * ROUNDING * max(abs(numbers[DEPTH]), abs(limits.stop))
     smallest = max(limits.smallest_step, 4.0 * rounding)
     for _ in range(limits.most_steps):
@@ -167,7 +172,7 @@ def run(rate: Rate, tables: Tables, memory: Memory, columns: Columns, limits: Li
         if abs(tried - numbers[COEFFICIENT_STEP]) > rounding:
             set_coefficients(linear, tried, coefficients)
             numbers[COEFFICIENT_STEP] = tried
-        error = attempt(rate, tables, memory, limits)
+        error = attempt(rate, tables, memory, weights, limits)
         if not error <= 1.0:
             numbers[STEP] = shrunk(tried, error)
             counts[REJECTED] += 1

@@ -46,6 +46,9 @@ class Control:
         they do not grow.
     guard
         One entry a column: the run stops before a step after which max_jk |u_jk| * guard_k > 1.
+    weights
+        One entry a column: errors count so many times. Above one where values should be small, they keep the noise
+        small that grows in stiff columns at the edge of stability before the error of a step shows it.
     smallest_step
         A run that needs smaller steps ends with reason "underflow" (at latest at 16 roundings of the depth).
     """
@@ -53,6 +56,7 @@ class Control:
     rtol: float = 1e-8
     atol: float = 1e-12
     guard: FloatArray | None = None
+    weights: FloatArray | None = None
     smallest_step: float = 0.0
 
     def __post_init__(self) -> None:
