@@ -413,3 +413,15 @@ def test_tables_are_filled_up():
     assert len(tables) == 16
     assert tables[1].flags.c_contiguous
     assert tables[2].shape == (0, 0)
+
+
+def test_weighted_columns_are_held_to_smaller_errors(stiff):
+    """A weight of 1e4 on every column is a tolerance 1e4 times tighter."""
+    linear, state, tables = stiff
+    system = Semilinear(linear, cubic_compiled, tables, compiled=True)
+    weights = np.full(linear.size, 1e4)
+    weighted = advance(system, state, 0.0, 1.0, Control(1e-4, 1e-8, weights=weights))
+    plain = advance(system, state, 0.0, 1.0, Control(1e-4, 1e-8))
+    assert weighted.accepted > 3 * plain.accepted  # estimates fall as h⁴: ten times as many but for start and end
+    with pytest.raises(ValueError, match="weights"):
+        advance(system, state, 0.0, 1.0, Control(weights=np.ones(1)))
