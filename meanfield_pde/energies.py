@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from meanfield_pde.attention.field import LARGEST_EXPONENT, AttentionField, HeadField, prompt_keys, queries
+from meanfield_pde.attention.operators import LARGEST_EXPONENT
+from meanfield_pde.attention.prompt import prompt_keys, queries
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.attention.field import AttentionField, HeadField
     from meanfield_pde.auxiliary import Auxiliary
     from meanfield_pde.equation import Equation
     from meanfield_pde.spaces import Space
@@ -66,8 +68,8 @@ def _inner(head: HeadField, coefficients: FloatArray) -> FloatArray:
     attended = 0.5 * setting.attention.density_share * mixed
     prompt = setting.attention.prompt
     if prompt is not None:
-        keys, extra = prompt_keys(setting)
-        weight = prompt.fraction * prompt.weights * np.exp(extra)
+        keys, bias = prompt_keys(setting, prompt)
+        weight = prompt.fraction * prompt.weights * np.exp(bias)
         attended = attended + (weight[:, None, :] @ keys)[:, 0]
     turned = queries(setting) @ setting.head.metric.T
     return np.asarray((turned @ attended[..., None])[..., 0])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.attention.field import NOISE, AttentionField
+from meanfield_pde.attention.operators import Compilable
 from solvers.integrate import Semilinear
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Equation:
         if len(heads) > 1 or heads[0].prompted is not None or not heads[0].setting.mixer.shared:
             return None
         operator = heads[0].operator
+        if not isinstance(operator, Compilable):
+            return None
         laid = operator.layout(softmax=self.attention.attention.normalization == "softmax")
         if laid is None or len(heads[0].setting.weights) * points > COMPILED_SIZE:
             return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ComputationError", "InputError"]
+import math
+
+__all__ = ["ComputationError", "InputError", "require_nonnegative"]
 
 
 class InputError(ValueError):
@@ -15,3 +17,15 @@ class ComputationError(RuntimeError):
     """The computation could not be finished: what was reached, why, what to change. Exit status 3."""
 
     exit_status = 3
+
+
+def require_nonnegative(what: str, value: float) -> None:
+    """Refuse a number that is not finite and at least zero.
+
+    Raises
+    ------
+    InputError
+        With what the number is, and its value.
+    """
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{what} must be finite and >= 0, got {value!r}")

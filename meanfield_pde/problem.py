@@ -26,7 +26,7 @@ from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.auxiliary import Auxiliary
 from meanfield_pde.drift import Drift, harmonics
 from meanfield_pde.equation import Equation
-from meanfield_pde.errors import InputError
+from meanfield_pde.errors import InputError, require_nonnegative
 from meanfield_pde.initial import Initial
 from meanfield_pde.spaces.circle import Circle
 
@@ -102,8 +102,7 @@ class Problem:
     def __post_init__(self) -> None:
         depths = np.asarray(self.depths, dtype=np.float64)
         object.__setattr__(self, "depths", depths)
-        if not (np.isfinite(self.sigma) and self.sigma >= 0):
-            raise InputError(f"problem: sigma must be finite and >= 0, got {self.sigma!r}")
+        require_nonnegative("problem: sigma", self.sigma)
         if (
             depths.ndim != 1
             or depths.size < 2

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield_pde.attention.convolution import Convolution
 from meanfield_pde.attention.dense import Dense
-from meanfield_pde.attention.operators import Convolution, Operator, Plain, Setting
-from meanfield_pde.attention.shifted import Factored, Pairwise
+from meanfield_pde.attention.factored import Factored
+from meanfield_pde.attention.pairwise import Pairwise
+from meanfield_pde.attention.plain import Plain
+from meanfield_pde.attention.skeleton import Cover, reach, skeleton
 from meanfield_pde.errors import InputError
-from solvers.lowrank import Skeleton, fit, support
+from solvers.lowrank import support
 
 if TYPE_CHECKING:
-    from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.attention.operators import Operator, Setting
 
-__all__ = ["operator"]
+__all__ = ["KERNEL_TOLERANCE", "operator"]
 
 #: Error of the factored kernel, relative to the largest kernel entry of a query, that is aimed at.
 KERNEL_TOLERANCE = 2e-15
@@ -26,16 +28,6 @@ KERNEL_TOLERANCE = 2e-15
 ACCEPTED_ERROR = 1e-11
 #: Exponents beyond which the factors of the kernel would underflow.
 EXPONENT_RANGE = 600.0
-#: Least extent of the region of exponents in which the kernel is reproduced, in every direction.
-THICKNESS = 1.0
-#: Shifts that stand for all where the largest exponent is asked for: a scale, not a result.
-HULL = 128
-#: Candidates for the skeleton, as a multiple of the rank that is expected.
-CANDIDATES = 2
-#: Factor by which candidates reach beyond the keys.
-MARGIN = 1.05
-#: About how many candidates are keys of spread shifts with all their points.
-GRID = 2000
 #: Ranks above this take longer to find than they save.
 LARGEST_RANK = 1500
 
@@ -76,10 +68,10 @@ def _shifted(setting: Setting, shifts: FloatArray, tolerance: float) -> Operator
 def _worthwhile(setting: Setting, shifts: FloatArray) -> bool:
     """Whether the factored kernel, of the rank that is to be expected, beats all pairs of nodes."""
     nodes, points = len(shifts), len(setting.space.points)
-    reach = 1.0 + float(np.linalg.norm(shifts, axis=1).max())
-    largest = float(np.linalg.norm(setting.metric, 2)) * reach
+    longest = reach(shifts)
+    largest = float(np.linalg.norm(setting.metric, 2)) * longest
     width = setting.space.width(setting.degree(largest))
-    rank = _expected_rank(setting, largest * reach)
+    rank = _expected_rank(setting, largest * longest)
     factored = nodes * rank * (width + 2 * points) + 2 * rank * rank
     return rank <= LARGEST_RANK and factored < nodes * nodes * points * width
 
@@ -94,7 +86,7 @@ def _hidden(setting: Setting, shifts: FloatArray) -> float:
     nodes = setting.attention.auxiliary.nodes
     if setting.mixer.shared:
         return 0.0
-    chosen = np.unique(np.linspace(0, nodes.size - 1, min(nodes.size, 64)).astype(np.int64))
+    chosen = np.unique(np.linspace(0, nodes.size - 1, min(nodes.size, 64)).astype(np.intp))
     bias = setting.head.bias.log_weights(nodes[chosen], nodes)
     bias = bias - bias.max(axis=1, keepdims=True)
     points = setting.space.points[:: max(1, len(setting.space.points) // 32)]
@@ -105,117 +97,10 @@ def _hidden(setting: Setting, shifts: FloatArray) -> float:
 
 def _factored(setting: Setting, shifts: FloatArray, tolerance: float, accepted: float) -> Factored | None:
     """Return the factored operator, None where its kernel is not accurate enough or its factors underflow."""
-    cover = _Cover(setting.metric, shifts, _cover_points(setting, shifts))
-    skeleton = _skeleton(cover, _expected_rank(setting, cover.exponent), tolerance, accepted)
-    if skeleton is None:
+    cover = Cover.of(setting, shifts)
+    found = skeleton(cover, _expected_rank(setting, cover.exponent), tolerance, accepted)
+    if found is None:
         return None
-    factored = Factored(setting, skeleton, shifts)
-    lowest = support(cover.queries(np.random.default_rng(4), 512), spread(shifts, HULL)).min()
+    factored = Factored(setting, found, shifts)
+    lowest = support(cover.queries(np.random.default_rng(4), 512), cover.outer).min()
     return factored if lowest - factored.offset.max() > -EXPONENT_RANGE else None
-
-
-def _cover_points(setting: Setting, shifts: FloatArray) -> FloatArray:
-    """Points of a grid that resolves the kernel, whatever the grid of the equation."""
-    reach = 1.0 + float(np.linalg.norm(shifts, axis=1).max())
-    degree = setting.space.degree(float(np.linalg.norm(setting.metric, 2)) * reach, 1e-15)
-    points = setting.space.resized(8).at_least(degree).points
-    return points[:: max(1, len(points) // (2 * degree + 1))]
-
-
-@dataclass(frozen=True, eq=False)
-class _Cover:
-    """The keys p_ζ + y and the queries βB(x + p_z) that a skeleton must serve; equal by content."""
-
-    metric: FloatArray
-    shifts: FloatArray
-    points: FloatArray
-
-    @property
-    def exponent(self) -> float:
-        """Bound of the exponents |ξ||w|."""
-        return (
-            float(np.linalg.norm(self.metric, 2))
-            * (1.0 + float(np.linalg.norm(self.shifts, axis=1).max())) ** 2
-        )
-
-    def keys(self, rng: np.random.Generator, count: int) -> FloatArray:
-        """Draw keys: a third extreme in a random direction, a third about spread shifts, a third about any.
-
-        The kernel is largest, and inter- turns into extrapolation, at the extreme ones.
-        """
-        outer = self.shifts[self._outer]
-        third = count // 3
-        directions = rng.standard_normal((third, outer.shape[1]))
-        extreme = (
-            outer[(directions @ outer.T).argmax(axis=1)]
-            + self.points[(directions @ self.points.T).argmax(axis=1)]
-        )
-        chosen = np.concatenate(
-            [
-                outer[rng.integers(len(outer), size=third)],
-                self.shifts[rng.integers(len(self.shifts), size=count - 2 * third)],
-            ]
-        )
-        return np.concatenate(
-            [extreme, chosen + self.points[rng.integers(len(self.points), size=len(chosen))]]
-        )
-
-    def queries(self, rng: np.random.Generator, count: int) -> FloatArray:
-        """Draw queries."""
-        return self.thickened(self.keys(rng, count) @ self.metric.T, rng)
-
-    def thickened(self, queries: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Add neighbours to queries where the metric leaves them (nearly) flat.
-
-        The field is the gradient in ξ of what the skeleton reproduces: it must do so in a neighbourhood of
-        the queries, also when β is small or B is singular.
-        """
-        if np.linalg.svd(self.metric, compute_uv=False)[-1] >= THICKNESS:
-            return queries
-        direction = rng.standard_normal(queries.shape)
-        direction *= THICKNESS / np.linalg.norm(direction, axis=1, keepdims=True)
-        return np.asarray(queries + direction * rng.integers(0, 2, (len(queries), 1)))
-
-    @cached_property
-    def _outer(self) -> IntArray:
-        return spread_rows(self.shifts, HULL)
-
-    @cached_property
-    def _content(self) -> bytes:
-        return b"".join(array.tobytes() for array in (self.metric, self.shifts, self.points))
-
-    def __hash__(self) -> int:
-        return hash(self._content)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Cover) and self._content == other._content
-
-
-@lru_cache(maxsize=32)
-def _skeleton(cover: _Cover, rank: float, tolerance: float, accepted: float) -> Skeleton | None:
-    """Keep skeletons: they do not depend on the grid, which a run may refine many times."""
-    rng = np.random.default_rng(5)
-    outer = spread(cover.shifts, max(8, GRID // len(cover.points)))
-    # Slightly too large, so that the keys themselves are a matter of interpolation.
-    grid = MARGIN * (outer[:, None] + cover.points).reshape(-1, outer.shape[1])
-    count = int(CANDIDATES * rank) + 64
-    start = (
-        np.concatenate([cover.thickened(grid @ cover.metric.T, rng), cover.queries(rng, count)]),
-        np.concatenate([grid, cover.keys(rng, count)]),
-    )
-    return fit(start, (cover.queries, cover.keys), spread(cover.shifts, HULL), tolerance, accepted)
-
-
-def spread(shifts: FloatArray, count: int) -> FloatArray:
-    """Choose at most ``count`` rows that cover the others (farthest point first)."""
-    return np.asarray(shifts[spread_rows(shifts, count)])
-
-
-def spread_rows(shifts: FloatArray, count: int) -> IntArray:
-    """Choose the indices of ``spread``."""
-    chosen = [int(np.linalg.norm(shifts, axis=1).argmax())]
-    distance = np.linalg.norm(shifts - shifts[chosen[0]], axis=1)
-    while len(chosen) < min(count, len(shifts)) and distance.max() > 0.0:
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(shifts - shifts[chosen[-1]], axis=1))
-    return np.array(chosen)

@@ -13,7 +13,6 @@ from meanfield_pde.attention.reference import pair_sums
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
-    from solvers.compiled import Tables
 
 __all__ = ["Dense"]
 
@@ -41,10 +40,6 @@ class Dense:
         """By the definition."""
         _, total, vector, _ = self._pairs(coefficients)
         return Sums(total, np.einsum("ipd,zid->zip", self.setting.projection, vector))
-
-    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:  # noqa: ARG002
-        """No compiled rate."""
-        return None
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """By the definition."""

@@ -17,7 +17,7 @@ import numpy as np
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.attention.bias import Bias, NoBias
 from meanfield_pde.encodings import Encoding
-from meanfield_pde.errors import InputError
+from meanfield_pde.errors import InputError, require_nonnegative
 
 if TYPE_CHECKING:
     from meanfield_pde.auxiliary import Auxiliary
@@ -44,8 +44,7 @@ class Head:
     kernel: Kernel | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.beta) and self.beta >= 0):
-            raise InputError(f"attention head: beta must be finite and >= 0, got {self.beta!r}")
+        require_nonnegative("attention head: beta", self.beta)
         shape = self.query.shape
         for name, matrix in (("query", self.query), ("key", self.key), ("value", self.value)):
             if matrix.shape != shape or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:

@@ -13,21 +13,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from meanfield_pde.arrays import ComplexArray, FloatArray
-    from meanfield_pde.attention.bias import Mixer
+    from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.layer import Attention, Head
+    from meanfield_pde.attention.mixers import Mixer
     from meanfield_pde.spaces import Space
     from solvers.compiled import Tables
 
-__all__ = ["Convolution", "Operator", "Plain", "Setting", "Sums"]
+__all__ = ["LARGEST_EXPONENT", "Compilable", "Operator", "Setting", "Sums"]
 
 #: Modes of ρ are dropped once their weight falls below this share of the largest (rounding error).
 MODE_TOLERANCE = 1e-17
+#: Exponents above this overflow where they are not divided out.
+LARGEST_EXPONENT = 690.0
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,13 @@ class Operator(Protocol):
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """∫ s e^{s − offset} df, (aux or 1, points): what the attention entropy needs."""
 
+
+@runtime_checkable
+class Compilable(Protocol):
+    """An operator that a compiled rate may serve."""
+
     def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
-        """Name and tables of the compiled rate that serves this operator, None where none does."""
+        """Name and tables of the compiled rate, None where it does not cover the case."""
 
 
 @dataclass(frozen=True)
@@ -98,162 +103,3 @@ class Setting:
         while wanted > 1 and self.space.width(wanted) > self.space.eigenvalues.size:
             wanted -= 1
         return wanted
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """No encoding, or a rotary one with encoded values, when the kernel is a function of x − y alone.
-
-    In the rotating frame u = R(ωz)x attention is a convolution: diagonal in the eigenbasis of Δ.
-    """
-
-    setting: Setting
-    multipliers: ComplexArray
-    field_multipliers: ComplexArray
-
-    @cached_property
-    def offset(self) -> FloatArray:
-        """β|B| + peak of the bias."""
-        exponent = np.linalg.norm(self.setting.metric @ self.setting.space.points[0])
-        return np.asarray(exponent + self.setting.mixer.peak)
-
-    def sums(self, coefficients: FloatArray) -> Sums:
-        """Rotate, mix, multiply, rotate back."""
-        mixed = self.mixed(coefficients)
-        total = self._returned(mixed, self.multipliers)
-        return Sums(total, self._returned(mixed, self.field_multipliers)[..., None])
-
-    def mixed(self, coefficients: FloatArray) -> FloatArray:
-        """Coefficients, in the rotating frame, of the measure that each node attends to."""
-        setting = self.setting
-        low = setting.weights * coefficients[:, : 2 * self.multipliers.size]
-        angles = setting.attention.encoding.angles
-        if angles is not None:
-            low = setting.space.rotate(low, angles)
-        return setting.mixer.mix(low)
-
-    def _returned(self, mixed: FloatArray, multipliers: ComplexArray) -> FloatArray:
-        space, angles = self.setting.space, self.setting.attention.encoding.angles
-        result = space.apply_multipliers(mixed, multipliers)
-        if angles is not None:
-            result = space.rotate(np.broadcast_to(result, (angles.size, result.shape[1])), -angles)
-        return space.synthesise(result)
-
-    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
-        """Node weights, multipliers of the field and (softmax) of the normaliser."""
-        if self.setting.attention.encoding.is_rotated or not self.setting.mixer.shared:
-            return None
-        scale = 1.0 if softmax else float(np.exp(self.offset).max())
-        field = scale * np.stack([self.field_multipliers.real, self.field_multipliers.imag])
-        normaliser = np.stack([self.multipliers.real, self.multipliers.imag]) if softmax else np.empty((2, 0))
-        return "convolution", (self.setting.weights.T, field, normaliser)
-
-    def scored(self, coefficients: FloatArray) -> FloatArray:
-        """As for the general kernel, of which this is a special case."""
-        plain = Plain(self.setting)
-        scale = np.exp(plain.offset - self.offset)
-        return plain.scored(coefficients) * scale
-
-
-@dataclass(frozen=True)
-class Plain:
-    """No encoding or a rotary one, with any matrices and values: small dense tables per query node.
-
-    The table holds the functionals ρ ↦ ∫ e^{⟨ξ,w⟩ − |ξ|} ρ(w) dw for ξ = βB R(ωz) x.
-    """
-
-    setting: Setting
-
-    @cached_property
-    def _exponents(self) -> FloatArray:
-        """ξ of every query, (aux or 1, points, d)."""
-        points, angles = self.setting.space.points, self.setting.attention.encoding.angles
-        moved = points[None] if angles is None else points @ np.swapaxes(self._rotations, 1, 2)
-        return np.asarray(moved @ self.setting.metric.T)
-
-    @cached_property
-    def _rotations(self) -> FloatArray:
-        angles = self.setting.attention.encoding.angles
-        return self.setting.space.rotations(np.zeros(1) if angles is None else angles)
-
-    @cached_property
-    def _length(self) -> FloatArray:
-        return np.asarray(np.linalg.norm(self._exponents, axis=-1))
-
-    @cached_property
-    def _degree(self) -> int:
-        return self.setting.degree(float(self._length.max()))
-
-    @cached_property
-    def offset(self) -> FloatArray:
-        """|ξ| + peak of the bias."""
-        return np.asarray(self._length + self.setting.mixer.peak)
-
-    @cached_property
-    def _waves(self) -> FloatArray:
-        """Functionals of the kernel, (aux or 1, points, coefficients)."""
-        flat = self._exponents.reshape(-1, self._exponents.shape[-1])
-        table = self.setting.space.plane_wave(flat, self._degree)
-        return table.reshape(*self._length.shape, -1)
-
-    @cached_property
-    def _gradients(self) -> FloatArray:
-        """Functionals of the kernel times the key, (aux or 1, points, d, coefficients)."""
-        flat = self._exponents.reshape(-1, self._exponents.shape[-1])
-        table = self.setting.space.plane_wave_gradient(flat, self._degree)
-        return table.reshape(*self._exponents.shape, -1)
-
-    @cached_property
-    def _fields(self) -> FloatArray:
-        """The same along the tangent frame after V (and the rotation back), (aux or 1, points·(d − 1), c)."""
-        back = np.swapaxes(self._rotations, 1, 2)
-        direction = np.einsum("ipd,zde->zipe", self.setting.projection, back)
-        table = np.asarray(direction @ self._gradients)
-        return table.reshape(table.shape[0], -1, table.shape[-1])
-
-    def sums(self, coefficients: FloatArray) -> Sums:
-        """Mix in the rotating frame, then apply the tables."""
-        rotated = self._rotated(coefficients)
-        mixed = self.setting.mixer.mix(rotated)
-        total = self._apply(self._waves, mixed)
-        if self.setting.encoded or not self.setting.attention.encoding.is_rotated:
-            field = self._apply(self._fields, mixed)
-            return Sums(total, field.reshape(*total.shape, -1))
-        return Sums(total, self._bare_field(rotated))
-
-    def scored(self, coefficients: FloatArray) -> FloatArray:
-        """⟨ξ, ∇_ξ G⟩ + Σ_ζ b e^{b} …."""
-        rotated = self._rotated(coefficients)
-        table = np.einsum("zid,zidc->zic", self._exponents, self._gradients)
-        return self._apply(table, self.setting.mixer.mix(rotated)) + self._biased(rotated)
-
-    def _biased(self, rotated: FloatArray) -> FloatArray:
-        biased = self.setting.mixer.mix_bias(rotated)
-        return np.zeros((1, 1)) if biased is None else self._apply(self._waves, biased)
-
-    def _rotated(self, coefficients: FloatArray) -> FloatArray:
-        low = self.setting.weights * self.setting.low(coefficients, self._degree)
-        angles = self.setting.attention.encoding.angles
-        return low if angles is None else self.setting.space.rotate(low, angles)
-
-    @staticmethod
-    def _apply(table: FloatArray, mixed: FloatArray) -> FloatArray:
-        """Rows of a table (aux or 1, rows, c) times mixed coefficients (aux or 1, c)."""
-        if table.shape[0] == 1:
-            return np.asarray(mixed @ table[0].T)
-        return np.asarray((table @ mixed[..., None])[..., 0])
-
-    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:  # noqa: ARG002
-        """No compiled rate."""
-        return None
-
-    def _bare_field(self, rotated: FloatArray) -> FloatArray:
-        """Values are bare tokens y = R(ωζ)⁻¹ w: each component of the rotation is mixed by itself."""
-        back = np.swapaxes(self._rotations, 1, 2)
-        dimension = back.shape[1]
-        features = (back.reshape(len(back), -1, 1) * rotated[:, None, :]).reshape(len(rotated), -1)
-        mixed = self.setting.mixer.mix(features)
-        mixed = mixed.reshape(mixed.shape[0], dimension, -1)
-        flat = self._gradients.reshape(*self._gradients.shape[:2], -1)
-        vector = flat @ np.swapaxes(mixed, 1, 2)
-        return np.asarray(np.einsum("ipd,zid->zip", self.setting.projection, vector))

@@ -20,9 +20,12 @@ from meanfield_pde.attention import (
     reference,
 )
 from meanfield_pde.attention.choose import operator
+from meanfield_pde.attention.convolution import Convolution
+from meanfield_pde.attention.factored import Factored
 from meanfield_pde.attention.field import AttentionField
-from meanfield_pde.attention.operators import Convolution, Plain, Setting
-from meanfield_pde.attention.shifted import Factored, Pairwise
+from meanfield_pde.attention.operators import Setting
+from meanfield_pde.attention.pairwise import Pairwise
+from meanfield_pde.attention.plain import Plain
 from meanfield_pde.errors import InputError
 from meanfield_pde.spaces.circle import Circle
 from tests.cases import SEEDS, attentions, biases, random_coefficients, unit_vectors

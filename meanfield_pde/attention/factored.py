@@ -1,0 +1,190 @@
+r"""Additive encodings, u = x + p(z), in O(N_z): the measure that is attended to as a few equivalent charges.
+
+With charges c_k at skeleton points w_k of R^d every query sees ∑_k c_k e^{⟨ξ, w_k⟩}, and e^{⟨ξ, w_k⟩} factors
+over x and p(z): analysis and synthesis are matrix products. Skeletons come from ``skeleton.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.attention.operators import MODE_TOLERANCE, Setting, Sums
+from meanfield_pde.attention.skeleton import HULL, spread
+from solvers.lowrank import support
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.spaces import Space
+    from solvers.compiled import Tables
+    from solvers.lowrank import Skeleton
+
+__all__ = ["Factored"]
+
+#: Grid to begin with when the coarsest that resolves the kernel is asked for.
+COARSEST = 8
+#: Coefficients serve in the place of grid values when they are fewer than this share of the points.
+FEWER = 0.7
+#: Exponent by which a query's own may lie below the common one: so many digits of rounding error are lost.
+LOST_EXPONENT = 9.0
+
+
+@dataclass(frozen=True)
+class Factored:
+    """All pairs of nodes through the charges of a skeleton, in O(N_z)."""
+
+    setting: Setting
+    skeleton: Skeleton
+    shifts: FloatArray
+
+    @cached_property
+    def _degree(self) -> int:
+        return self.setting.degree(float(np.linalg.norm(self.skeleton.queries, axis=1).max()))
+
+    @cached_property
+    def _rows(self) -> FloatArray:
+        """Exponents ⟨βB x_i, w_k⟩, (points, rank)."""
+        return np.asarray((self.setting.space.points @ self.setting.metric.T) @ self.skeleton.keys.T)
+
+    @cached_property
+    def _columns(self) -> FloatArray:
+        """Exponents ⟨βB p_z, w_k⟩, (aux, rank)."""
+        return np.asarray((self.shifts @ self.setting.metric.T) @ self.skeleton.keys.T)
+
+    @cached_property
+    def offset(self) -> FloatArray:
+        """Sum of the largest exponents of x_i (or of all x) and of p_z, and the peak of the bias."""
+        if self._spectral is None:
+            return self._pointwise
+        return np.broadcast_to(
+            self._columns.max(axis=1)[:, None] + self._highest + self.setting.mixer.peak, self._pointwise.shape
+        )
+
+    @cached_property
+    def _pointwise(self) -> FloatArray:
+        """Offset with the largest exponent of every x_i."""
+        largest = self._columns.max(axis=1)[:, None] + self._rows.max(axis=1)[None, :]
+        return np.asarray(largest + self.setting.mixer.peak)
+
+    @cached_property
+    def _coarse(self) -> Space:
+        """Coarsest grid on which e^{⟨βB x, w_k⟩} and its field are resolved."""
+        space = self.setting.space
+        reach = np.linalg.norm(self.skeleton.keys @ self.setting.metric, axis=1).max()
+        return space.resized(COARSEST).at_least(space.degree(float(reach), MODE_TOLERANCE) + 1)
+
+    @cached_property
+    def _coarse_rows(self) -> FloatArray:
+        return np.asarray((self._coarse.points @ self.setting.metric.T) @ self.skeleton.keys.T)
+
+    @cached_property
+    def _highest(self) -> float:
+        return float(self._coarse_rows.max())
+
+    @cached_property
+    def _spectral(self) -> FloatArray | None:
+        """Coefficients of the factors of normaliser and field, (rank, coefficients · d), scaled by one exponent.
+
+        None where they are hardly fewer than the points of the grid, or where one exponent for all points would
+        cost the digits of queries whose own is much smaller.
+        """
+        space, coarse = self.setting.space, self._coarse
+        if coarse.eigenvalues.size > FEWER * len(space.points) or not self.setting.encoded:
+            return None
+        sample = spread(self.shifts, HULL)
+        exponents = ((space.points + sample[:, None]) @ self.setting.metric.T).reshape(-1, sample.shape[1])
+        own = support(exponents, sample).reshape(len(sample), -1).min(axis=1)
+        columns = ((sample @ self.setting.metric.T) @ self.skeleton.keys.T).max(axis=1)
+        if (columns + self._highest - own).max() > LOST_EXPONENT:
+            return None
+        factor = np.exp(self._coarse_rows - self._highest).T
+        along = np.einsum("ied,kd->eki", coarse.frame @ self.setting.head.value, self.skeleton.keys)
+        return np.concatenate([coarse.analyse(part) for part in (factor, *(factor * along))], axis=1)
+
+    @cached_property
+    def token_factor(self) -> FloatArray:
+        """e^{⟨βB x_i, w_k⟩ − …}, (points, rank), at most one."""
+        return np.asarray(np.exp(self._rows - self._rows.max(axis=1)[:, None]))
+
+    @cached_property
+    def node_factor(self) -> FloatArray:
+        """e^{⟨βB p_z, w_k⟩ − …}, (aux, rank), at most one."""
+        return np.asarray(np.exp(self._columns - self._columns.max(axis=1)[:, None]))
+
+    @cached_property
+    def field_factor(self) -> FloatArray:
+        """Token factor times the component of V w_k along the tangent, (points·(d − 1), rank)."""
+        along = self.setting.projection @ self.skeleton.keys.T
+        return np.asarray((along * self.token_factor[:, None, :]).reshape(-1, along.shape[-1]))
+
+    @cached_property
+    def key_factor(self) -> FloatArray:
+        """w_ζ e^{⟨ξ_l, p_ζ⟩ + |ξ_l| − h(ξ_l)}, (aux, rank)."""
+        queries = self.skeleton.queries
+        exponents = self.shifts @ queries.T + np.linalg.norm(queries, axis=1) - self.skeleton.support
+        return np.asarray(self.setting.weights * np.exp(exponents))
+
+    @cached_property
+    def waves(self) -> FloatArray:
+        """Functionals that probe ρ_ζ at the skeleton queries, (coefficients, rank)."""
+        return np.ascontiguousarray(self.setting.space.plane_wave(self.skeleton.queries, self._degree).T)
+
+    def _charges(self, functionals: FloatArray, coefficients: FloatArray) -> FloatArray:
+        """Charges that each query node sees, times its own factor, (aux, rank)."""
+        probes = (self.setting.low(coefficients, self._degree) @ functionals) * self.key_factor
+        return self.skeleton.charges(self.setting.mixer.mix(probes)) * self.node_factor
+
+    def sums(self, coefficients: FloatArray) -> Sums:
+        """Probe, mix, solve for charges, synthesise."""
+        charges = self._charges(self.waves, coefficients)
+        if self._spectral is not None:
+            parts = np.split(charges @ self._spectral, self.setting.space.points.shape[1], axis=1)
+            total, *field = (self.setting.space.synthesise(part) for part in parts)
+            return Sums(total, np.stack(field, axis=-1))
+        total = charges @ self.token_factor.T
+        if self.setting.encoded:
+            field = charges @ self.field_factor.T
+            return Sums(total, field.reshape(*total.shape, -1))
+        return Sums(total, self._bare_field(coefficients))
+
+    def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
+        """Probes, key factor, two steps of the solve, node factor, synthesis; without softmax e^{offset}."""
+        if not (self.setting.encoded and self.setting.mixer.shared):
+            return None
+        free = self.setting.space.constant
+        factors = [self.field_factor, self.token_factor] if softmax else [self.field_factor]
+        tables = (
+            self.waves[:1],
+            self.waves[free:],
+            self.key_factor,
+            self.skeleton.probe.T,
+            self.skeleton.charge.T,
+            self.node_factor,
+            np.concatenate(factors).T,
+            np.empty((0, 0)) if softmax else np.exp(self._pointwise),
+        )
+        return "factored", tables
+
+    def _bare_field(self, coefficients: FloatArray) -> FloatArray:
+        """Each component of the bare token y has probes and charges of its own."""
+        gradients = self.setting.space.plane_wave_gradient(self.skeleton.queries, self._degree)
+        projection = self.setting.projection
+        field = np.zeros((len(coefficients), *projection.shape[:2]))
+        for component in range(projection.shape[2]):
+            charges = self._charges(np.ascontiguousarray(gradients[:, component].T), coefficients)
+            field += (charges @ self.token_factor.T)[..., None] * projection[:, :, component]
+        return field
+
+    def scored(self, coefficients: FloatArray) -> FloatArray:
+        """Charges weigh ⟨ξ, w_k⟩; the bias is mixed once more where it is neither 0 nor −∞."""
+        probes = (self.setting.low(coefficients, self._degree) @ self.waves) * self.key_factor
+        charges = self.skeleton.charges(self.setting.mixer.mix(probes)) * self.node_factor
+        result = charges @ (self._rows * self.token_factor).T
+        result += (charges * self._columns) @ self.token_factor.T
+        biased = self.setting.mixer.mix_bias(probes)
+        if biased is not None:
+            result += (self.skeleton.charges(biased) * self.node_factor) @ self.token_factor.T
+        return np.asarray(result * np.exp(self._pointwise - self.offset))

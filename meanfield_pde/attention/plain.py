@@ -1,0 +1,116 @@
+"""No encoding or a rotary one, with any matrices and values: small dense tables per query node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.attention.operators import Setting, Sums
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
+
+__all__ = ["Plain"]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """No encoding or a rotary one, with any matrices and values: small dense tables per query node.
+
+    The table holds the functionals ρ ↦ ∫ e^{⟨ξ,w⟩ − |ξ|} ρ(w) dw for ξ = βB R(ωz) x.
+    """
+
+    setting: Setting
+
+    @cached_property
+    def _exponents(self) -> FloatArray:
+        """ξ of every query, (aux or 1, points, d)."""
+        points, angles = self.setting.space.points, self.setting.attention.encoding.angles
+        moved = points[None] if angles is None else points @ np.swapaxes(self._rotations, 1, 2)
+        return np.asarray(moved @ self.setting.metric.T)
+
+    @cached_property
+    def _rotations(self) -> FloatArray:
+        angles = self.setting.attention.encoding.angles
+        return self.setting.space.rotations(np.zeros(1) if angles is None else angles)
+
+    @cached_property
+    def _length(self) -> FloatArray:
+        return np.asarray(np.linalg.norm(self._exponents, axis=-1))
+
+    @cached_property
+    def _degree(self) -> int:
+        return self.setting.degree(float(self._length.max()))
+
+    @cached_property
+    def offset(self) -> FloatArray:
+        """|ξ| + peak of the bias."""
+        return np.asarray(self._length + self.setting.mixer.peak)
+
+    @cached_property
+    def _waves(self) -> FloatArray:
+        """Functionals of the kernel, (aux or 1, points, coefficients)."""
+        flat = self._exponents.reshape(-1, self._exponents.shape[-1])
+        table = self.setting.space.plane_wave(flat, self._degree)
+        return table.reshape(*self._length.shape, -1)
+
+    @cached_property
+    def _gradients(self) -> FloatArray:
+        """Functionals of the kernel times the key, (aux or 1, points, d, coefficients)."""
+        flat = self._exponents.reshape(-1, self._exponents.shape[-1])
+        table = self.setting.space.plane_wave_gradient(flat, self._degree)
+        return table.reshape(*self._exponents.shape, -1)
+
+    @cached_property
+    def _fields(self) -> FloatArray:
+        """The same along the tangent frame after V (and the rotation back), (aux or 1, points·(d − 1), c)."""
+        back = np.swapaxes(self._rotations, 1, 2)
+        direction = np.einsum("ipd,zde->zipe", self.setting.projection, back)
+        table = np.asarray(direction @ self._gradients)
+        return table.reshape(table.shape[0], -1, table.shape[-1])
+
+    def sums(self, coefficients: FloatArray) -> Sums:
+        """Mix in the rotating frame, then apply the tables."""
+        rotated = self._rotated(coefficients)
+        mixed = self.setting.mixer.mix(rotated)
+        total = self._apply(self._waves, mixed)
+        if self.setting.encoded or not self.setting.attention.encoding.is_rotated:
+            field = self._apply(self._fields, mixed)
+            return Sums(total, field.reshape(*total.shape, -1))
+        return Sums(total, self._bare_field(rotated))
+
+    def scored(self, coefficients: FloatArray) -> FloatArray:
+        """⟨ξ, ∇_ξ G⟩ + Σ_ζ b e^{b} …."""
+        rotated = self._rotated(coefficients)
+        table = np.einsum("zid,zidc->zic", self._exponents, self._gradients)
+        return self._apply(table, self.setting.mixer.mix(rotated)) + self._biased(rotated)
+
+    def _biased(self, rotated: FloatArray) -> FloatArray:
+        biased = self.setting.mixer.mix_bias(rotated)
+        return np.zeros((1, 1)) if biased is None else self._apply(self._waves, biased)
+
+    def _rotated(self, coefficients: FloatArray) -> FloatArray:
+        low = self.setting.weights * self.setting.low(coefficients, self._degree)
+        angles = self.setting.attention.encoding.angles
+        return low if angles is None else self.setting.space.rotate(low, angles)
+
+    @staticmethod
+    def _apply(table: FloatArray, mixed: FloatArray) -> FloatArray:
+        """Rows of a table (aux or 1, rows, c) times mixed coefficients (aux or 1, c)."""
+        if table.shape[0] == 1:
+            return np.asarray(mixed @ table[0].T)
+        return np.asarray((table @ mixed[..., None])[..., 0])
+
+    def _bare_field(self, rotated: FloatArray) -> FloatArray:
+        """Values are bare tokens y = R(ωζ)⁻¹ w: each component of the rotation is mixed by itself."""
+        back = np.swapaxes(self._rotations, 1, 2)
+        dimension = back.shape[1]
+        features = (back.reshape(len(back), -1, 1) * rotated[:, None, :]).reshape(len(rotated), -1)
+        mixed = self.setting.mixer.mix(features)
+        mixed = mixed.reshape(mixed.shape[0], dimension, -1)
+        flat = self._gradients.reshape(*self._gradients.shape[:2], -1)
+        vector = flat @ np.swapaxes(mixed, 1, 2)
+        return np.asarray(np.einsum("ipd,zid->zip", self.setting.projection, vector))
