@@ -186,7 +186,7 @@ def short_depth(problem, longest=1.0, squeeze=0.6):
 class DenseVelocity:
     """The attention field by the definition, as matrices over all pairs (they do not depend on the density).
 
-    Written anew from section 2 of MODEL.md, apart from ``attention/reference.py``, for some query nodes or all.
+    Written anew from section 2 of MODEL.md, apart from ``attention/reference.py``; for all nodes or some.
     """
 
     def __init__(self, points, attention, rows=None):
@@ -205,7 +205,7 @@ class DenseVelocity:
             parts = [(keys[None], bare[None], attention.density_share * mass, bias)]
             if attention.prompt is not None:
                 parts.append(prompt_rows(attention, head, rows))
-            tables = [self._tables(head, queries, tangent, rows, *part) for part in parts]
+            tables = [self._tables(head, (queries, tangent), rows, part) for part in parts]
             offset = np.max([score.max(axis=-1) for score, _, _ in tables], axis=0)[..., None]
             weighted = [(np.exp(score - offset) * share, along) for score, along, share in tables]
             own, fixed = weighted[0], weighted[1:]
@@ -219,8 +219,10 @@ class DenseVelocity:
                 )
             )
 
-    def _tables(self, head, queries, tangent, rows, keys, bare, share, bias):
-        """Scores and the component of V v along the tangent, (rows, points, keys), and the keys' share of m."""
+    def _tables(self, head, query, rows, part):
+        """Scores and the component of V v along the tangent, (rows, points, keys), and the share of m."""
+        keys, bare, share, bias = part
+        queries, tangent = query
         keys = np.broadcast_to(keys, (rows.size, *keys.shape[1:]))
         score = head.beta * np.einsum("zid,zkd->zik", queries @ head.query.T, keys @ head.key.T)
         value = np.broadcast_to(bare, keys.shape)
@@ -267,7 +269,7 @@ def prompt_rows(attention, head, rows):
 
 
 def dense_solution(problem, points, modes=9, rtol=1e-12):
-    """Fourier modes 0 … modes − 1 of every conditional at every depth: dense sums, explicit steps, no factoring.
+    """Fourier modes 0 … modes − 1 of every conditional at every depth: dense sums, explicit steps.
 
     Written against the definition alone: density on the grid, FFT derivatives, DOP853. Returns the modes
     (times, aux, modes) and the largest of the highest modes: what the grid does not resolve.

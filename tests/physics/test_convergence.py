@@ -35,7 +35,7 @@ def problem_of(kind, normalization, accuracy=None, depths=(0.0, 0.6)):
 
 
 def on_fixed_grid(problem, modes):
-    """Nine modes at the end on a grid that keeps ``modes`` of them, by steps much more accurate than the grid."""
+    """Nine modes at the end on a grid that keeps ``modes`` of them, by steps more accurate than the grid."""
     space, found = Circle(3 * modes + 1), []
     equation = problem.equation(space)
     state = equation.state(problem.initial.coefficients(space, problem.auxiliary))
@@ -67,8 +67,8 @@ def test_spectral_convergence_in_space(kind, normalization):
 def test_errors_follow_the_tolerance(kind):
     """Over five decades of rtol the error falls by as many, and stays below rtol.
 
-    The growth of errors over this depth is about one. From 20 to 200 steps the estimate, of order h⁴ where the
-    error is of order h⁵, is still approaching proportionality: the slope is 0.93 to 1.
+    The growth of errors over this depth is about one. From 20 to 200 steps the estimate, of order h⁴ where
+    the error is of order h⁵, is still approaching proportionality: the slope is 0.93 to 1.
     """
     tolerances = 10.0 ** -np.arange(6, 12)
     depths = (0.0, 2.0)

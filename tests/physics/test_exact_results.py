@@ -6,7 +6,6 @@ from scipy import optimize, special
 
 from meanfield_pde import auxiliary, encodings, evolution, initial
 from meanfield_pde.attention import Alibi, Attention, Causal, Head, Prompt, Table, Window
-from meanfield_pde.equation import Equation
 from meanfield_pde.initial import Initial
 from meanfield_pde.problem import Accuracy, Problem
 from meanfield_pde.spaces.circle import Circle
@@ -59,7 +58,7 @@ def test_without_attention_modes_decay_by_diffusion():
 @pytest.mark.parametrize("beta", [0.3, 1.0, 5.0])
 @pytest.mark.parametrize("sigma", [0.0, 0.2])
 def test_growth_rates_of_the_linearised_rate(normalization, beta, sigma):
-    """Central differences: the error is ε² relative, the rounding 1e-16 / ε of rates that are of order one."""
+    """Central differences: the error is ε² relative, the rounding 1e-16 / ε of rates of order one."""
     space, size = Circle(64), 1e-5
     equation = Problem(space, attention_of(beta, normalization), [0.0, 1.0], sigma=sigma).equation(space)
     for mode in range(1, 9):
@@ -85,13 +84,13 @@ def test_growth_rates_of_short_solves(normalization, mode):
         degree=mode,
     )
     found = np.log(np.abs(modes_of(solution.density)[1, 0, mode] / modes_of(solution.density)[0, 0, mode]))
-    # Rounding of the density, 1e-16, relative to the mode, 1e-5, over the depth; steps err by 1e-12 of the mode.
+    # Rounding of the density, 1e-16, relative to the mode, 1e-5, over the depth; steps err by less.
     assert found / depth == pytest.approx(growth(beta, mode, sigma, normalization), abs=5e-9)
 
 
 @pytest.mark.parametrize("normalization", ["softmax", "none"])
 def test_three_clusters_emerge_at_beta_five(normalization):
-    """On S¹ at β = 5 the third mode grows fastest, and a small random perturbation turns into three clusters."""
+    """On S¹ at β = 5 the third mode grows fastest: a small perturbation turns into three clusters."""
     rates = [growth(5.0, mode, 0.0, normalization) for mode in range(1, 10)]
     assert np.argmax(rates) + 1 == 3
     depth = 9.0 / rates[2]
@@ -119,7 +118,10 @@ def test_the_uniform_law_loses_stability_at_the_critical_noise(normalization, be
     orders = []
     for share in (0.9, 1.1):
         solution = solve(
-            attention_of(beta, normalization), [0.0, 400.0], initial.fourier([(1, 0.02, 0.0)]), share * critical
+            attention_of(beta, normalization),
+            [0.0, 400.0],
+            initial.fourier([(1, 0.02, 0.0)]),
+            share * critical,
         )
         orders.append(solution.order_parameter)
     assert orders[0][-1] > 0.2
@@ -132,7 +134,7 @@ def test_the_uniform_law_loses_stability_at_the_critical_noise(normalization, be
 
 
 def test_both_states_are_stable_between_the_critical_noise_and_the_fold():
-    """USA, d = 2, β = 4, σ = 2.5 lies between σ_c = 2.4399 and the fold at 2.5835; above the fold all is uniform."""
+    """USA, d = 2, β = 4, σ = 2.5 lies between σ_c = 2.4399 and the fold at 2.5835; all is uniform above."""
     ends = {}
     for sigma, size in [(2.5, 0.05), (2.5, 1.0), (2.65, 1.0)]:
         profile = initial.vonmises(unit_vectors(np.array(0.0)), 3.0) if size == 1.0 else None
@@ -216,7 +218,11 @@ def test_relabelling_the_nodes_permutes_the_solution(kind, bias):
     """Sums over nodes are taken in another order: roundings, which a depth of one hardly amplifies."""
     rng = np.random.default_rng(8)
     count, order = 6, rng.permutation(6)
-    nodes, weights, values = rng.random(count), rng.uniform(0.5, 1.0, count), rng.standard_normal((count, count))
+    nodes, weights, values = (
+        rng.random(count),
+        rng.uniform(0.5, 1.0, count),
+        rng.standard_normal((count, count)),
+    )
     weights /= weights.sum()
     modes = []
     for rows in (np.arange(count), order):
@@ -264,22 +270,24 @@ def test_rotary_tokens_obey_the_equation_without_auxiliary_variable(normalizatio
 
 
 def test_values_that_carry_the_rotation_prevent_collapse_and_bare_ones_do_not():
-    """z uniform on [0, 1], ω = 2πa: R → |sin(πa)/(πa)| of the single cluster's, against R → the cluster's itself."""
+    """z uniform on [0, 1], ω = 2πa: R → |sin(πa)/(πa)| times that of one cluster, against that itself."""
     turns, nu = 0.75, auxiliary.legendre(16)
     code = encodings.rotary(nu.nodes, 2.0 * np.pi * turns)
     bumps, depths, sigma = initial.fourier([(1, 0.3, 0.0)]), [0.0, 10.0, 80.0], 0.02
     single = solve(attention_of(2.0), depths, bumps, sigma).order_parameter[-1]
     encoded = solve(attention_of(2.0, aux=nu, encoding=code), depths, bumps, sigma).order_parameter[-1]
-    bare = solve(attention_of(2.0, aux=nu, encoding=code, values="token"), depths, bumps, sigma).order_parameter
+    bare = solve(
+        attention_of(2.0, aux=nu, encoding=code, values="token"), depths, bumps, sigma
+    ).order_parameter
     assert single > 0.98
-    # Relaxed to the stationary state, to 1e-8 by the promised accuracy; the quadrature of ν is exact to 1e-12.
+    # Relaxed to the stationary state, to 1e-8 by the promised accuracy; ν is integrated to 1e-12.
     assert encoded == pytest.approx(single * np.sin(np.pi * turns) / (np.pi * turns), abs=1e-7)
     assert bare[-1] > 0.95
     assert bare[-1] > 3.0 * encoded
 
 
 def test_dirac_masses_stay_where_values_are_bare():
-    """At σ = 0 a narrow bump with bare values only narrows, whatever the rotary encoding: R grows towards one."""
+    """At σ = 0 a narrow bump with bare values only narrows, whatever the rotation: R grows towards one."""
     nu = auxiliary.legendre(8)
     code = encodings.rotary(nu.nodes, 4.0)
     narrow = initial.vonmises(unit_vectors(np.array(1.0)), 30.0)

@@ -1,4 +1,4 @@
-"""Grids are refined as the density asks for it, and a solve that cannot go on says so and keeps what it has."""
+"""Grids are refined as the density asks; a solve that cannot go on says so and keeps what it has."""
 
 import time
 
@@ -43,7 +43,9 @@ def test_the_first_grid_does_not_matter(encoding, sigma):
 
 
 @pytest.mark.parametrize("order", [7, 8, 9, 12, 16])
-@pytest.mark.xfail(strict=True, reason="tail_weights sees six modes at least: m-fold symmetry leaves wider gaps")
+@pytest.mark.xfail(
+    strict=True, reason="tail_weights sees six modes at least: m-fold symmetry leaves wider gaps"
+)
 def test_symmetric_densities_are_refined_like_others(order):
     """Data with m-fold symmetry fill every m-th mode only; what a grid cuts off must not go unseen."""
     profile, worst = initial.fourier([(order, 0.5, 0.0)]), 0.0
@@ -55,9 +57,20 @@ def test_symmetric_densities_are_refined_like_others(order):
     assert worst < 1e-8  # promised accuracy
 
 
-@pytest.mark.parametrize("resolution", [64, 128, pytest.param(512, marks=pytest.mark.xfail(
-    strict=True, reason="steps are not stable for the highest modes: noise trips the guard, again and again"
-))])
+@pytest.mark.parametrize(
+    "resolution",
+    [
+        64,
+        128,
+        pytest.param(
+            512,
+            marks=pytest.mark.xfail(
+                strict=True,
+                reason="steps are not stable for the highest modes: noise trips the guard, again and again",
+            ),
+        ),
+    ],
+)
 def test_a_density_that_only_turns_stays_on_its_grid(resolution):
     """No attention, no noise, constant drift: ρ(t, θ) = ρ(0, θ − t), two modes on any grid."""
     off = Attention((Head(0.0, np.eye(2), np.eye(2), np.zeros((2, 2))),), auxiliary.none())
@@ -89,7 +102,7 @@ def test_the_finest_grid_stops_the_solve_with_what_was_reached():
 def test_initial_densities_that_are_too_sharp_are_refused(concentration):
     """exp(−m²/2κ) = 1e-10 at m = √(46 κ), that is 2144 at κ = 1e5: beyond the 1365 modes of 4096 angles."""
     profile = initial.vonmises(unit_vectors(np.array(1.0)), concentration)
-    with pytest.raises(ComputationError, match="initial density needs more than solver.max_resolution"):
+    with pytest.raises(ComputationError, match=r"initial density needs more than solver\.max_resolution"):
         evolution.solve(problem_of(profile=profile))
 
 

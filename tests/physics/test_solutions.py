@@ -12,7 +12,16 @@ from meanfield_pde.config import read_table
 from meanfield_pde.initial import Initial
 from meanfield_pde.problem import Accuracy, Problem
 from meanfield_pde.spaces.circle import Circle
-from tests.cases import SEEDS, DenseVelocity, attentions, dense_solution, modes_of, problems, random_coefficients, short_depth
+from tests.cases import (
+    SEEDS,
+    DenseVelocity,
+    attentions,
+    dense_solution,
+    modes_of,
+    problems,
+    random_coefficients,
+    short_depth,
+)
 
 # What is promised with default tolerances: modes of every conditional at every saved depth.
 PROMISED = 1e-8
@@ -27,17 +36,7 @@ RANDOM = settings(
 
 
 def error_of(problem):
-    """Largest error of the first nine modes over conditionals and depths, None where the dense grid is too coarse."""
-    solution = evolution.solve(problem)
-    for points in (64, 96, 160):
-        expected, dropped = dense_solution(problem, points)
-        if dropped < ADEQUATE:
-            return np.abs(modes_of(solution.density) - expected).max()
-    return None
-
-
-def error_of(problem):
-    """Largest error of the first nine modes over conditionals and depths, None where the dense grid is too coarse."""
+    """Largest error of nine modes over conditionals and depths, None where the dense grid is too coarse."""
     solution = evolution.solve(problem)
     for points in (64, 96, 160):
         expected, dropped = dense_solution(problem, points)
@@ -65,7 +64,7 @@ def test_random_problems_without_noise_are_solved_as_promised(problem):
 @RANDOM
 @given(attention=attentions(), seed=SEEDS)
 def test_the_two_definitions_agree(attention, seed):
-    """The matrices of the dense reference against ``reference.py``: both sum 1e4 terms of one sign or another."""
+    """The matrices of the dense reference against ``reference.py``: sums of 1e4 terms of either sign."""
     space = Circle(48)
     coefficients = random_coefficients(space, attention.auxiliary.nodes.size, np.random.default_rng(seed))
     density = space.synthesise(coefficients)

@@ -15,7 +15,9 @@ SIZES = st.sampled_from([8, 9, 16, 31, 64, 97])
 def vonmises(space, center, concentration):
     """Coefficients I_m(κ)/I_0(κ) e^{−imμ} of a von Mises density."""
     modes = np.arange(space.modes + 1)
-    spectrum = special.ive(modes, concentration) / special.ive(0, concentration) * np.exp(-1j * modes * center)
+    spectrum = (
+        special.ive(modes, concentration) / special.ive(0, concentration) * np.exp(-1j * modes * center)
+    )
     return spectrum.view(float)
 
 
@@ -44,7 +46,7 @@ def test_a_mode_is_what_it_says(resolution):
 @given(resolution=SIZES, seed=SEEDS)
 @settings(max_examples=20, deadline=None)
 def test_products_are_not_aliased(resolution, seed):
-    """Flux of two functions with all modes: its coefficients are those that a grid three times as fine finds."""
+    """Flux of two functions with all modes: its coefficients are those of a grid three times as fine."""
     space, fine = Circle(resolution), Circle(3 * resolution)
     rng = np.random.default_rng(seed)
     a, b = (rng.standard_normal(2 * space.modes + 2) for _ in range(2))
@@ -240,8 +242,8 @@ def test_distance_across_the_origin_of_angles(order):
     space = Circle(2048)
     coefficients = vonmises(space, 0.1, 2e4)
     atoms, weights = np.array([2.0 * np.pi - 0.4, 0.6]), np.array([0.3, 0.7])
-    # Normal to order 1/κ with deviation s: the lower 0.3 of the mass goes down and the rest up, which shortens the
-    # mean way of 0.5 by 2 s φ(Φ⁻¹(0.3)).
+    # Normal to order 1/κ with deviation s: the lower 0.3 of the mass goes down, the rest up, which shortens
+    # the mean way of 0.5 by 2 s φ(Φ⁻¹(0.3)).
     deviation = 2e4**-0.5
     shorter = 2.0 * deviation * stats.norm.pdf(stats.norm.ppf(0.3))
     exact = {1: 0.5 - shorter, 2: np.sqrt(0.25 - shorter + deviation**2)}[order]

@@ -96,7 +96,7 @@ def test_principal_components_do_not_depend_on_the_sign_of_the_data_basis():
 
 
 def test_the_real_positions_form_a_ring():
-    """512 × 384 embeddings of all-MiniLM-L6-v2: the leading plane is a ring of radius 0.22 (data/README.md)."""
+    """512 × 384 embeddings of all-MiniLM-L6-v2: the leading plane is a ring of radius 0.22."""
     with h5py.File(shipped.data_file("minilm-l6-v2-positions.h5")) as file:
         rows = file["position_embeddings"][:].astype(float)
     assert rows.shape == (512, 384)

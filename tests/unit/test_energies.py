@@ -82,7 +82,9 @@ def test_energy_by_dense_sums(encoding, bias, prompt):
     own, share = integral(None), layer.density_share
     prompted = integral(prompt) - share * own
     expected = (0.5 * share * own + prompted) / 2.0
-    assert interaction_energy(field, coefficients) == pytest.approx(expected, rel=1e-11)  # the factored kernel
+    assert interaction_energy(field, coefficients) == pytest.approx(
+        expected, rel=1e-11
+    )  # the factored kernel
 
 
 @pytest.mark.parametrize("concentration", [0.1, 3.0, 15.0])

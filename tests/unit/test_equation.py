@@ -1,7 +1,6 @@
 """Compiled rates against plain ones, and the rate against its definition."""
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +50,7 @@ DRIFTS = [None, (0.3,), (0.1, -0.3, 0.2, 0.5, -0.25)]
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_compiled_rates_equal_the_plain_one(resolution, nodes, beta, normalization, ring, drift, seed):
-    """Banded, convolution and factored. Sums of a hundred terms and m ≤ 42 times rounding of the largest flux.
+    """Banded, convolution and factored. Sums of a hundred terms and m ≤ 42 times the largest flux's rounding.
 
     Factored kernels solve for charges that exceed the probes, 1e3 times at most for their accuracy of 1e-12.
     """
@@ -103,7 +102,7 @@ def test_the_rate_is_chosen_by_what_is_there():
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 def test_the_rate_is_minus_the_divergence_of_the_flux(attention, seed, drift):
-    """−∂_θ(ρ(V + F)) by FFT on the same grid, V by dense sums, modes up to K. Relative as for velocities, 1e-10."""
+    """−∂_θ(ρ(V + F)) by FFT on the same grid, V by dense sums. Relative as for velocities, 1e-10."""
     space = Circle(97)
     equation = Equation(
         AttentionField(space, attention), None if drift is None else harmonics(drift)(space), 0.0
@@ -113,8 +112,12 @@ def test_the_rate_is_minus_the_divergence_of_the_flux(attention, seed, drift):
     )
     density = space.synthesise(coefficients)
     velocity = reference.velocity(space, attention, density)[..., 0]
-    for degree, pair in enumerate(zip((drift or (0.0,))[1::2], (drift or (0.0,))[2::2], strict=True), start=1):
-        velocity = velocity + pair[0] * np.cos(degree * space.angles) + pair[1] * np.sin(degree * space.angles)
+    for degree, pair in enumerate(
+        zip((drift or (0.0,))[1::2], (drift or (0.0,))[2::2], strict=True), start=1
+    ):
+        velocity = (
+            velocity + pair[0] * np.cos(degree * space.angles) + pair[1] * np.sin(degree * space.angles)
+        )
     velocity = velocity + (drift or (0.0,))[0]
     order = np.arange(1, space.modes + 1)
     spectrum = np.fft.rfft(density * velocity)[:, 1 : space.modes + 1] * (2.0 * np.pi / 97)

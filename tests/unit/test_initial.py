@@ -136,7 +136,9 @@ def test_wrong_profiles_are_refused(profile, message):
         Initial(profile).coefficients(SPACE, NU)
 
 
-@pytest.mark.xfail(strict=True, reason="the docstring promises InputError for negative profiles; only mass is checked")
+@pytest.mark.xfail(
+    strict=True, reason="the docstring promises InputError for negative profiles; only mass is checked"
+)
 def test_negative_profiles_are_refused():
     with pytest.raises(InputError):
         Initial(lambda points: 1.0 + 3.0 * points[:, 0]).coefficients(SPACE, NU)

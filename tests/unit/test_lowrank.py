@@ -58,7 +58,7 @@ def test_the_support_is_the_largest_exponent():
 
 
 def test_charges_of_a_skeleton_key_are_that_key():
-    """A unit mass at w_k is one unit of charge there; U is well conditioned, D⁻¹ scales the probes' rounding."""
+    """A unit mass at w_k is one unit of charge there; D⁻¹ scales the rounding of the probes."""
     shifts = np.zeros((1, 2))
     start, _ = problem(1.0, shifts)
     skeleton = Skeleton.build(*start, shifts, 1e-6)

@@ -61,7 +61,8 @@ def test_defaults():
 
 def test_numbers_arrive():
     problem = built(
-        '[token]\nresolution = 60\n[noise]\nsigma = 0.3\n[solver]\nrtol = 1e-6\natol = 1e-9\nmax_resolution = 999\n'
+        "[token]\nresolution = 60\n[noise]\nsigma = 0.3\n[solver]\nrtol = 1e-6\n"
+        "atol = 1e-9\nmax_resolution = 999\n"
         '[output]\ndensity = "last"\n',
         'normalization = "none"\nvalues = "token"',
         title="A title",
@@ -89,21 +90,21 @@ def test_auxiliary_kinds(tables):
 
 
 ENCODINGS = {
-    'kind = "none"': lambda nodes, _: encodings.none(),
+    'kind = "none"': lambda *_: encodings.none(),
     'kind = "rotary"\nfrequency = -2.5': lambda nodes, _: encodings.rotary(nodes, -2.5),
     'kind = "additive"\namplitude = 0.3': lambda nodes, _: encodings.additive(encodings.ring(nodes, 0.3, 2)),
     'kind = "additive"\nshape = "line"': lambda nodes, _: encodings.additive(encodings.line(nodes, 1.0, 2)),
     'kind = "additive"\nshape = "sinusoidal"': lambda nodes, _: encodings.additive(
         encodings.sinusoidal(nodes.size, 1.0, 2)
     ),
-    'kind = "additive"\nshape = "table"\nfile = FILE\ndataset = "plane"\namplitude = 0.5': lambda _, data: (
-        encodings.additive(0.5 * data["plane"])
+    'kind = "additive"\nTABLE\ndataset = "plane"\namplitude = 0.5': lambda _, data: encodings.additive(
+        0.5 * data["plane"]
     ),
-    'kind = "additive"\nshape = "table"\nfile = FILE\ndataset = "rows"': lambda _, data: encodings.additive(
+    'kind = "additive"\nTABLE\ndataset = "rows"': lambda _, data: encodings.additive(
         encodings.principal_components(data["rows"], [0, 1])
     ),
-    'kind = "additive"\nshape = "table"\nfile = FILE\ndataset = "rows"\ncomponents = [2, 0]': lambda _, data: (
-        encodings.additive(encodings.principal_components(data["rows"], [2, 0]))
+    'kind = "additive"\nTABLE\ndataset = "rows"\ncomponents = [2, 0]': lambda _, data: encodings.additive(
+        encodings.principal_components(data["rows"], [2, 0])
     ),
     'kind = "additive"\namplitude = 0.3\ncorruption = 0.1\nseed = 5': lambda nodes, _: encodings.additive(
         encodings.ring(nodes, 0.3, 2) + 0.1 * np.random.default_rng(5).standard_normal((nodes.size, 2))
@@ -114,7 +115,9 @@ ENCODINGS = {
 @pytest.mark.parametrize("text", ENCODINGS)
 def test_encoding_kinds(tables, text):
     path, data = tables
-    problem = built(UNIFORM + "[encoding]\n" + text.replace("FILE", path) + "\n")
+    problem = built(
+        UNIFORM + "[encoding]\n" + text.replace("TABLE", f'shape = "table"\nfile = {path}') + "\n"
+    )
     expected, found = ENCODINGS[text](problem.auxiliary.nodes, data), problem.attention.encoding
     for mine, theirs in ((found.shifts, expected.shifts), (found.angles, expected.angles)):
         assert (mine is None) == (theirs is None)
@@ -152,7 +155,8 @@ def test_bias_kinds(tables, text, kind):
 def test_heads_and_matrices():
     heads = (
         "query = [[1.0, 2.0], [0.0, 1.0]]\n[[attention.heads]]\nbeta = 3.0\n"
-        '[[attention.heads]]\nbias = "causal"\nvalue = [[0.0, 1.0], [-1.0, 0.0]]\nkey = [[2.0, 0.0], [0.0, 1.0]]\n'
+        '[[attention.heads]]\nbias = "causal"\nvalue = [[0.0, 1.0], [-1.0, 0.0]]\n'
+        "key = [[2.0, 0.0], [0.0, 1.0]]\n"
     )
     first, second = built(UNIFORM, heads).attention.heads
     assert (first.beta, second.beta) == (3.0, 2.0)
@@ -177,7 +181,9 @@ def test_prompt_kinds(tables):
     assert np.abs(each.points[:, 0] - unit_vectors(data["prompt"])).max() < 1e-16
 
 
-@pytest.mark.parametrize("encoding", ['kind = "none"', 'kind = "rotary"\nfrequency = 2.0', 'kind = "additive"'])
+@pytest.mark.parametrize(
+    "encoding", ['kind = "none"', 'kind = "rotary"\nfrequency = 2.0', 'kind = "additive"']
+)
 def test_prompts_with_a_position_of_their_own(encoding):
     """By the formula of the encoding, at any z; with the bias of that z."""
     text = f"{UNIFORM}[encoding]\n{encoding}\n[prompt]\nangles = [0.5]\nfraction = 0.2\npositions = [0.3]\n"
@@ -193,7 +199,10 @@ def test_prompts_with_a_position_of_their_own(encoding):
 
 
 def test_prompt_positions_of_tables_are_nodes():
-    text = UNIFORM + '[encoding]\nkind = "additive"\nshape = "sinusoidal"\n[prompt]\nangles = [0.5]\nfraction = 0.2\n'
+    text = (
+        UNIFORM
+        + '[encoding]\nkind = "additive"\nshape = "sinusoidal"\n[prompt]\nangles = [0.5]\nfraction = 0.2\n'
+    )
     prompt = built(text + "positions = [0.375]\n").attention.prompt
     assert np.abs(prompt.encoding.shifts - encodings.sinusoidal(4, 1.0, 2)[1]).max() == 0.0
     with pytest.raises(InputError, match=r"positions.*must be nodes.*got 0.3"):
@@ -201,7 +210,7 @@ def test_prompt_positions_of_tables_are_nodes():
 
 
 def test_initial_kinds(tables):
-    path, data = tables
+    path, _ = tables
 
     def modes(text):
         problem = built(f"{UNIFORM}[initial]\n{text}\n")
@@ -211,7 +220,12 @@ def test_initial_kinds(tables):
     fourier = modes('kind = "fourier"\nmodes = [[2, 0.4, 0.5]]')
     assert np.abs(fourier - [1.0, 0.0, 0.2 * np.exp(-1j)]).max() < 1e-15
     bump = Initial(initial.vonmises(unit_vectors(np.array(0.7)), 3.0)).coefficients(SPACE, auxiliary.none())
-    assert np.abs(modes('kind = "vonmises"\ncenter = 0.7\nconcentration = 3.0') - bump.view(complex)[:, :3]).max() < 1e-15
+    assert (
+        np.abs(
+            modes('kind = "vonmises"\ncenter = 0.7\nconcentration = 3.0') - bump.view(complex)[:, :3]
+        ).max()
+        < 1e-15
+    )
     part = "{center = 0.7, concentration = 3.0, weight = 1.0}, {concentration = 0.0, weight = 3.0}"
     mixed = modes(f'kind = "mixture"\ncomponents = [{part}]')
     assert np.abs(mixed[:, 1:] - bump.view(complex)[:, 1:3] / 4.0).max() < 1e-15
@@ -235,7 +249,7 @@ def test_drift():
 
 
 def test_everything_of_ones_own():
-    """Encoding, kernel, drift and initial density given as arrays and functions, equal to what is built in."""
+    """Encoding, kernel, drift and initial density as arrays and functions, equal to what is built in."""
     nu = auxiliary.Auxiliary(np.array([0.0, 0.4]), np.array([0.3, 0.7]))
     shifts = encodings.ring(nu.nodes, 0.4, 2)
 
@@ -315,7 +329,9 @@ def test_wrong_problems_are_refused(changes, message):
         {"drift": lambda _: np.zeros(7)},
     ],
 )
-@pytest.mark.xfail(strict=True, reason="not checked: ZeroDivisionError, ValueError or RuntimeWarning while solving")
+@pytest.mark.xfail(
+    strict=True, reason="not checked: ZeroDivisionError, ValueError or RuntimeWarning while solving"
+)
 def test_wrong_problems_are_refused_before_they_are_solved(changes):
     with pytest.raises(InputError):
         evolution.solve(
@@ -326,9 +342,7 @@ def test_wrong_problems_are_refused_before_they_are_solved(changes):
 def test_shifts_and_angles_together_are_refused():
     both = encodings.Encoding(shifts=np.ones((1, 2)), angles=np.ones(1))
     with pytest.raises(InputError, match="shifts and angles together"):
-        evolution.solve(
-            Problem(SPACE, Attention((Head.plain(1.0, 2),), auxiliary.none(), both), [0.0, 0.1])
-        )
+        evolution.solve(Problem(SPACE, Attention((Head.plain(1.0, 2),), auxiliary.none(), both), [0.0, 0.1]))
 
 
 def test_prompts_of_another_dimension_are_refused():
