@@ -30,7 +30,7 @@ STEP_SHARE = 0.3
 #: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
 TAIL_SHARE = 0.05
 #: Problems with fewer unknowns (nodes × points) run on one thread.
-THREADED_SIZE = 2**15
+THREADED_SIZE = 2**19
 #: Weight of step errors in the highest mode.
 TAIL_WEIGHT = 100.0
 #: Factor by which a refined grid is finer.

@@ -29,7 +29,7 @@ COARSEST = 8
 #: Coefficients serve in the place of grid values when they are fewer than this share of the points.
 FEWER = 0.7
 #: Exponent by which a query's own may lie below the common one: so many digits of rounding error are lost.
-LOST_EXPONENT = 9.0
+LOST_EXPONENT = 10.5
 
 
 @dataclass(frozen=True)
