@@ -47,7 +47,9 @@ def _described(problem: Problem, rtol: float) -> MeanFieldProblem:
     encoding = encodings.none()
     if problem.ring:
         encoding = encodings.additive(encodings.ring(nu.nodes, problem.ring, 2))
-    attention = Attention((Head.plain(problem.beta, 2),), nu, encoding, "softmax" if problem.softmax else "none")
+    attention = Attention(
+        (Head.plain(problem.beta, 2),), nu, encoding, "softmax" if problem.softmax else "none"
+    )
 
     def profile(points: np.ndarray) -> np.ndarray:
         return problem.density(np.arctan2(points[:, 1], points[:, 0]))

@@ -1,4 +1,4 @@
-"""Cost of one evaluation of the rate against the number of auxiliary nodes: linear for all-to-all attention."""
+"""Cost of one evaluation of the rate against the number of auxiliary nodes."""
 
 import argparse
 import time
@@ -59,7 +59,7 @@ def table(repetitions: int) -> str:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks scaling", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into README.md beside this script")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md")
     parser.add_argument("--repetitions", type=int, default=7, help="timings of each case")
     options = parser.parse_args(arguments)
     report = f"{table(options.repetitions)}\n\n{machine()}"

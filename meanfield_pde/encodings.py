@@ -6,18 +6,17 @@ Every encoding of the model is an isometry for fixed z: a rotation by an angle f
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.arrays import FloatArray, IntArray
 from meanfield_pde.errors import InputError
 
-__all__ = ["Encoding", "additive", "line", "none", "principal_components", "ring", "rotary", "sinusoidal"]
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray, IntArray
 
-Shift = Callable[[FloatArray], FloatArray]
-Angle = Callable[[FloatArray], FloatArray]
+__all__ = ["Encoding", "additive", "line", "none", "principal_components", "ring", "rotary", "sinusoidal"]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.equation import Equation
     from meanfield_pde.problem import Problem
+    from meanfield_pde.spaces import Space
 
 __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 

@@ -47,8 +47,8 @@ class Control:
     guard
         One entry a column: the run stops before a step after which max_jk |u_jk| * guard_k > 1.
     weights
-        One entry a column: errors count so many times. Above one where values should be small, they keep the noise
-        small that grows in stiff columns at the edge of stability before the error of a step shows it.
+        One entry a column: errors count so many times. Above one where values should be small, they keep
+        the noise small that grows in stiff columns at the edge of stability before an error shows it.
     smallest_step
         A run that needs smaller steps ends with reason "underflow" (at latest at 16 roundings of the depth).
     """

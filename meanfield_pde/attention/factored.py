@@ -60,7 +60,8 @@ class Factored:
         if self._spectral is None:
             return self._pointwise
         return np.broadcast_to(
-            self._columns.max(axis=1)[:, None] + self._highest + self.setting.mixer.peak, self._pointwise.shape
+            self._columns.max(axis=1)[:, None] + self._highest + self.setting.mixer.peak,
+            self._pointwise.shape,
         )
 
     @cached_property
@@ -86,10 +87,10 @@ class Factored:
 
     @cached_property
     def _spectral(self) -> FloatArray | None:
-        """Coefficients of the factors of normaliser and field, (rank, coefficients · d), scaled by one exponent.
+        """Coefficients of the factors of normaliser and field, (rank, coefficients · d), with one exponent.
 
-        None where they are hardly fewer than the points of the grid, or where one exponent for all points would
-        cost the digits of queries whose own is much smaller.
+        None where they are hardly fewer than the points of the grid, or where one exponent for all points
+        would cost the digits of queries whose own is much smaller.
         """
         space, coarse = self.setting.space, self._coarse
         if coarse.eigenvalues.size > FEWER * len(space.points) or not self.setting.encoded:
@@ -142,8 +143,8 @@ class Factored:
         charges = self._charges(self.waves, coefficients)
         if self._spectral is not None:
             parts = np.split(charges @ self._spectral, self.setting.space.points.shape[1], axis=1)
-            total, *field = (self.setting.space.synthesise(part) for part in parts)
-            return Sums(total, np.stack(field, axis=-1))
+            normaliser, *components = (self.setting.space.synthesise(part) for part in parts)
+            return Sums(normaliser, np.stack(components, axis=-1))
         total = charges @ self.token_factor.T
         if self.setting.encoded:
             field = charges @ self.field_factor.T

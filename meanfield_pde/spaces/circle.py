@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft, special
 
+from meanfield_pde.spaces import fourier
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -86,28 +88,28 @@ class Circle:
     def analyse(self, values: FloatArray) -> FloatArray:
         """Coefficients up to mode K of the function with these values on the grid."""
         spectrum = fft.rfft(values, axis=-1, workers=_workers(values))[..., : self.modes + 1]
-        return _interleaved(spectrum * (TURN / self.resolution))
+        return fourier.interleaved(spectrum * (TURN / self.resolution))
 
     def synthesise(self, coefficients: FloatArray) -> FloatArray:
         """Values on the grid; modes above N/2, if any, are folded onto the grid exactly."""
-        folded = _folded(_complex(coefficients), self.resolution)
+        folded = fourier.folded_onto(fourier.complex_view(coefficients), self.resolution)
         values = fft.irfft(folded, n=self.resolution, axis=-1, workers=_workers(coefficients))
         return np.asarray(values * (self.resolution / TURN))
 
     def gradient(self, coefficients: FloatArray) -> FloatArray:
         """Differentiate along θ, (..., points, 1)."""
-        spectrum = _complex(coefficients)
-        return self.synthesise(_interleaved(1j * np.arange(spectrum.shape[-1]) * spectrum))[..., None]
+        spectrum = fourier.complex_view(coefficients)
+        return self.synthesise(fourier.interleaved(1j * np.arange(spectrum.shape[-1]) * spectrum))[..., None]
 
     def divergence(self, flux: FloatArray) -> FloatArray:
         """Coefficients of ∂_θ of the only component of the field."""
-        spectrum = _complex(self.analyse(flux[..., 0]))
-        return _interleaved(1j * np.arange(self.modes + 1) * spectrum)
+        spectrum = fourier.complex_view(self.analyse(flux[..., 0]))
+        return fourier.interleaved(1j * np.arange(self.modes + 1) * spectrum)
 
     def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
         """Multiply mode m of row j by exp(−i m α_j)."""
-        spectrum = _complex(coefficients)
-        return _interleaved(spectrum * np.exp(-1j * np.outer(angles, np.arange(spectrum.shape[-1]))))
+        spectrum = fourier.complex_view(coefficients)
+        return fourier.interleaved(spectrum * np.exp(-1j * np.outer(angles, np.arange(spectrum.shape[-1]))))
 
     def rotations(self, angles: FloatArray) -> FloatArray:
         """Rotation matrices (rows, 2, 2)."""
@@ -120,18 +122,19 @@ class Circle:
 
     def plane_wave(self, exponents: FloatArray, degree: int) -> FloatArray:
         r"""Jacobi–Anger: :math:`\int e^{\langle\xi,y\rangle}\rho\,dy=\sum_m I_m(|\xi|)e^{im\varphi}c_m`."""
-        return _functional(*_jacobi_anger(exponents, degree), degree)
+        bessel, phase = fourier.jacobi_anger(exponents, degree)
+        return fourier.real_functional(bessel * phase)
 
     def plane_wave_gradient(self, exponents: FloatArray, degree: int) -> FloatArray:
         r"""From :math:`(\partial_1 \pm i\partial_2)\, I_m e^{im\varphi} = I_{m\pm1} e^{i(m\pm1)\varphi}`."""
-        bessel, phase = _jacobi_anger(exponents, degree + 1)
+        bessel, phase = fourier.jacobi_anger(exponents, degree + 1)
         modes = np.arange(degree + 1)
         above = bessel[:, modes + 1] * phase[:, modes + 1]
         below = bessel[:, abs(modes - 1)] * np.where(
             modes > 0, phase[:, abs(modes - 1)], phase[:, [1]].conj()
         )
         first, second = (above + below) / 2.0, (above - below) / 2.0j
-        return np.stack([_real_functional(first), _real_functional(second)], axis=1)
+        return np.stack([fourier.real_functional(first), fourier.real_functional(second)], axis=1)
 
     def degree(self, exponent: float, tolerance: float) -> int:
         """Smallest m with I_m(X)/I_0(X) below the tolerance."""
@@ -171,7 +174,9 @@ class Circle:
     def apply_multipliers(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
         """Multiply the modes that both have; the values of the result are those of the kernel's integral."""
         count = min(coefficients.shape[-1] // 2, multipliers.size)
-        return _interleaved(_complex(coefficients[..., : 2 * count]) * (TURN * multipliers[:count]))
+        return fourier.interleaved(
+            fourier.complex_view(coefficients[..., : 2 * count]) * (TURN * multipliers[:count])
+        )
 
     def resized(self, resolution: int) -> Circle:
         """Return the circle with another number of angles."""
@@ -224,53 +229,9 @@ def _quantiles(coefficients: FloatArray, count: int = QUANTILES) -> FloatArray:
     return np.interp(levels, mass / mass[-1], TURN * np.arange(4 * count + 1) / (4 * count))
 
 
-def _complex(coefficients: FloatArray) -> ComplexArray:
-    return np.ascontiguousarray(coefficients).view(np.complex128)
-
-
-def _interleaved(spectrum: ComplexArray) -> FloatArray:
-    return np.ascontiguousarray(spectrum).view(np.float64)
-
-
 def _workers(values: FloatArray) -> int | None:
     """One thread for small batches, where threads cost more than they save; else what scipy is set to."""
     return None if values.size > PARALLEL_SIZE else 1
-
-
-def _folded(spectrum: ComplexArray, points: int) -> ComplexArray:
-    """Fold modes beyond N/2 back: e^{imθ} and e^{i(m−N)θ} agree on the grid."""
-    half = points // 2
-    if spectrum.shape[-1] <= (points + 1) // 2:
-        return spectrum
-    folded = np.zeros((*spectrum.shape[:-1], half + 1), dtype=np.complex128)
-    for mode in range(spectrum.shape[-1]):
-        residue = mode % points
-        term = spectrum[..., mode]
-        if residue > half:
-            residue, term = points - residue, np.conj(term)
-        if mode > 0 and (residue == 0 or 2 * residue == points):
-            term = term + np.conj(term)  # both signs of the mode fall together
-        folded[..., residue] += term
-    return folded
-
-
-def _jacobi_anger(exponents: FloatArray, degree: int) -> tuple[FloatArray, ComplexArray]:
-    """Scaled Bessel functions e^{−|ξ|} I_m(|ξ|) and phases e^{imφ}, (n, degree + 1) each."""
-    modes = np.arange(degree + 1)
-    length = np.hypot(exponents[:, 0], exponents[:, 1])
-    angle = np.arctan2(exponents[:, 1], exponents[:, 0])
-    return special.ive(modes, length[:, None]), np.exp(1j * angle[:, None] * modes)
-
-
-def _functional(bessel: FloatArray, phase: ComplexArray, degree: int) -> FloatArray:
-    return _real_functional((bessel * phase)[:, : degree + 1])
-
-
-def _real_functional(terms: ComplexArray) -> FloatArray:
-    """Rows L with L·c = Re(a₀c₀ + 2 Σ_{m≥1} a_m c_m)."""
-    doubled = 2.0 * terms
-    doubled[:, 0] = terms[:, 0].real
-    return _interleaved(np.conj(doubled))
 
 
 def _conformal(matrix: FloatArray) -> complex | None:

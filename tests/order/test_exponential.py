@@ -14,7 +14,9 @@ def fixed_steps(rate, linear, state, depth, steps):
     for index in range(1, steps + 1):
         stop = depth * index / steps
         memory.numbers[1] = depth
-        code = run(rate, (), memory, Columns(linear, np.empty(0), np.empty(0)), Limits(stop, 1e30, 1e30, 0.0, 10))
+        code = run(
+            rate, (), memory, Columns(linear, np.empty(0), np.empty(0)), Limits(stop, 1e30, 1e30, 0.0, 10)
+        )
         assert code == 0
     assert memory.counts[2] == steps
     assert memory.counts[3] == 0

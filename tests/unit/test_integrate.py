@@ -422,6 +422,8 @@ def test_weighted_columns_are_held_to_smaller_errors(stiff):
     weights = np.full(linear.size, 1e4)
     weighted = advance(system, state, 0.0, 1.0, Control(1e-4, 1e-8, weights=weights))
     plain = advance(system, state, 0.0, 1.0, Control(1e-4, 1e-8))
-    assert weighted.accepted > 3 * plain.accepted  # estimates fall as h⁴: ten times as many but for start and end
+    assert (
+        weighted.accepted > 3 * plain.accepted
+    )  # estimates fall as h⁴: ten times as many but for start and end
     with pytest.raises(ValueError, match="weights"):
         advance(system, state, 0.0, 1.0, Control(weights=np.ones(1)))

@@ -125,4 +125,3 @@ def test_report_stands_between_the_markers(tmp_path):
     page.write_text("nothing", encoding="utf-8")
     with pytest.raises(ValueError, match="peers:begin"):
         peers.write("new", page)
-
