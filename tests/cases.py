@@ -175,13 +175,27 @@ def problems(draw, sigmas=(0.02, 0.1, 1.0), sizes=(1, 2, 3, 5)):
     return replace(known, depths=np.array([0.0, 0.4, 1.0]) * short_depth(known))
 
 
-def short_depth(problem, longest=1.0, squeeze=0.6):
-    """Depth in which the initial velocity squeezes no stretch of tokens by more than e^squeeze."""
-    space = Circle(192)
+def short_depth(problem, longest=1.0, squeeze=0.6, strongest=2.0):
+    """Depth in which the initial velocity squeezes no stretch of tokens by more than e^squeeze.
+
+    Nor would the velocity of one narrow cluster by e^strongest: what is nearly uniform stays so long enough.
+    """
+    space, order = Circle(192), np.arange(97)
+
+    def steepest(density):
+        velocity = reference.velocity(space, problem.attention, density)[..., 0]
+        return np.abs(np.fft.irfft(1j * order * np.fft.rfft(velocity), 192)).max()
+
     density = space.synthesise(problem.initial.coefficients(space, problem.auxiliary))
-    velocity = reference.velocity(space, problem.attention, density)[..., 0]
-    slope = np.fft.irfft(1j * np.arange(97) * np.fft.rfft(velocity), 192)
-    return float(min(longest, squeeze / max(np.abs(slope).max(), 1e-6)))
+    cluster = np.exp(20.0 * (np.cos(space.angles) - 1.0))
+    cluster = np.tile(cluster / (cluster @ space.weights), (len(density), 1))
+    return float(
+        min(
+            longest,
+            squeeze / max(steepest(density), 1e-6),
+            strongest / max(steepest(cluster), 1e-6),
+        )
+    )
 
 
 class DenseVelocity:

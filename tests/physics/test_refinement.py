@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import optimize, special
 
 from meanfield_pde import auxiliary, encodings, evolution, initial
 from meanfield_pde.attention import Attention, Head
@@ -81,6 +82,22 @@ def test_a_density_that_only_turns_stays_on_its_grid(resolution):
     modes = modes_of(solution.density)[:, 0]
     assert np.abs(modes - modes[0] * np.exp(-1j * np.arange(9) * depths[:, None])).max() < 1e-8
     assert solution.grid_size.max() == resolution
+
+
+@pytest.mark.parametrize("resolution", [32, 128, 1024])
+@pytest.mark.xfail(strict=True, reason="as above, with noise: the solve stops although 1600 angles would do")
+def test_weak_noise_is_resolved_on_any_grid(resolution):
+    """Kuramoto at σ = 3e-4: a cluster of width √σ = 0.017 needs √(46/σ) = 390 modes, 1200 angles.
+
+    R is that of the stationary state, to the promised accuracy.
+    """
+    problem = problem_of(resolution, (0.0, 5.0, 10.0, 40.0), beta=0.0, sigma=3e-4)
+    solution = evolution.solve(problem)
+    ratio = optimize.brentq(
+        lambda r: special.ive(1, r / 3e-4) / special.ive(0, r / 3e-4) - r, 0.5, 1.0, xtol=1e-15
+    )
+    assert solution.order_parameter[-1] == pytest.approx(ratio, abs=1e-8)
+    assert solution.grid_size.max() <= 2000
 
 
 def test_the_finest_grid_stops_the_solve_with_what_was_reached():
