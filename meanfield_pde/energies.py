@@ -2,7 +2,7 @@ r"""Energies and their signs: attention *ascends* the interaction energy, the fl
 
 .. math::
 
-    E[f] &= (1-\omega)\Bigl[\frac{1-\omega}{2\beta}\iint e^s f f + \frac{\omega}{\beta}\iint e^s f \pi\Bigr],
+    E[f] &= \frac{1-\omega}{2\beta}\iint e^s f f + \frac{\omega}{\beta}\iint e^s f \pi,
     \qquad F_\sigma[f] = -E[f] + \sigma\sum_j w_j\int\rho\log\rho\,dx
 
 summed over heads. At β = 0 the constant 1/(2β) is left out: E = ½∬⟨Q E_z x, K E_ζ y⟩ f f. For unnormalised
@@ -52,7 +52,7 @@ def _head_energy(head: HeadField, coefficients: FloatArray, density: FloatArray)
             integrand = integrand + head.prompted.total * np.exp(head.prompted.offset)
         integrand = integrand / beta
     inside = (density * integrand) @ setting.space.weights
-    return float(share * setting.attention.auxiliary.mean(inside))
+    return float(setting.attention.auxiliary.mean(inside))
 
 
 def _inner(head: HeadField, coefficients: FloatArray) -> FloatArray:
@@ -90,5 +90,6 @@ def dissipation(equation: Equation, coefficients: FloatArray) -> float:
         coefficients
     )
     floor = NOISE * density.max()
-    rate = np.where(density > floor, (flux**2).sum(axis=-1) / np.maximum(density, floor), 0.0)
+    with np.errstate(over="ignore"):  # velocities near e^{355}: then it is infinite, and says so
+        rate = np.where(density > floor, (flux**2).sum(axis=-1) / np.maximum(density, floor), 0.0)
     return float(equation.attention.attention.auxiliary.mean(rate @ space.weights))

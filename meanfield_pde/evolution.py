@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft
 
-from meanfield_pde.errors import ComputationError
+from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.observables import observe
 from meanfield_pde.solution import Saved, Solution, Totals, assemble
 from solvers.integrate import Control, Semilinear, integrate
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 
 #: Tolerance of the time stepper as a share of the problem's: near-uniform laws amplify errors within it.
-STEP_SHARE = 0.3
+STEP_SHARE = 0.5
 #: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
-TAIL_SHARE = 0.05
+TAIL_SHARE = 0.5
 #: Problems with fewer unknowns (nodes × points) run on one thread.
 THREADED_SIZE = 2**19
 #: Weight of step errors in the highest mode.
-TAIL_WEIGHT = 100.0
+TAIL_WEIGHT = 1e4
 #: Factor by which a refined grid is finer.
 REFINEMENT = 1.25
 
@@ -82,7 +82,7 @@ class _Run:
         return Control(
             rtol=STEP_SHARE * accuracy.rtol,
             atol=STEP_SHARE * accuracy.atol,
-            guard=space.tail_weights()[space.constant :] / (TAIL_SHARE * accuracy.atol),
+            guard=guard(space, accuracy.atol)[space.constant :],
             weights=error_weights(space),
         )
 
@@ -121,7 +121,7 @@ def solve(
     progress
         Called a few times a second.
     threads
-        Threads of the linear algebra and transforms; by default one for small problems, else all cores.
+        Threads; by default one for small problems, else all cores.
 
     Raises
     ------
@@ -174,8 +174,20 @@ def _explain(problem: Problem, reason: str, depth: float) -> str:
     )
 
 
+def guard(space: Space, atol: float) -> FloatArray:
+    """Reciprocals of the largest coefficients of a resolved density.
+
+    The highest may not exceed a share of atol. From half the highest degree on, atol^(r²) bounds those of
+    relative degree r: smooth densities stay far below it, and symmetric ones, whose coefficients have gaps
+    that may hide the highest from view, cannot pass unseen.
+    """
+    relative = np.sqrt(space.eigenvalues / space.eigenvalues.max())
+    graded = np.where(relative >= 0.5, atol ** -(relative**2), 0.0)
+    return np.asarray(np.maximum(graded, space.tail_weights() / (TAIL_SHARE * atol)))
+
+
 def error_weights(space: Space) -> FloatArray:
-    """Growth with the degree, so that noise of the highest modes stays far below the tail of the spectrum."""
+    """Growth with the degree: noise of the highest modes stays far below the tail of the spectrum."""
     degree = np.sqrt(space.eigenvalues[space.constant :])
     return np.asarray(TAIL_WEIGHT ** (degree / degree.max()))
 
@@ -190,20 +202,36 @@ def start(problem: Problem) -> tuple[Equation, FloatArray]:
     ComputationError
         When the finest grid does not.
     """
+    finest = problem.accuracy.max_resolution
     space = problem.space.at_least(problem.initial.degree)
-    tolerance = TAIL_SHARE * problem.accuracy.atol
-    while space.resolution <= problem.accuracy.max_resolution:
-        equation = problem.equation(space)
-        coefficients = problem.initial.coefficients(space, problem.auxiliary)
-        wide = problem.initial.coefficients(space.resized(3 * space.resolution), problem.auxiliary)
-        beyond = np.abs(wide[:, coefficients.shape[1] :]).max()
-        if max(np.abs(coefficients * space.tail_weights()).max(), beyond) <= tolerance:
+    while space.resolution <= finest:
+        coefficients = _resolved(problem, space)
+        if coefficients is not None:
+            equation = problem.equation(space)
             return equation, equation.state(coefficients)
-        space = space.resized(finer_resolution(space.resolution))
+        if space.resolution == finest:
+            break
+        space = space.resized(min(finest, finer_resolution(space.resolution)))
     raise ComputationError(
-        f"the initial density needs more than solver.max_resolution = {problem.accuracy.max_resolution} "
+        f"the initial density needs more than solver.max_resolution = {finest} "
         "grid points; raise it, or choose a smoother initial density"
     )
+
+
+def _resolved(problem: Problem, space: Space) -> FloatArray | None:
+    """Coefficients of the initial densities, None where the grid does not resolve them."""
+    last = space.resolution == problem.accuracy.max_resolution
+    try:
+        coefficients = problem.initial.coefficients(space, problem.auxiliary)
+        wide = problem.initial.coefficients(space.resized(3 * space.resolution), problem.auxiliary)
+    except InputError:
+        if last:
+            raise
+        return None  # a peak between the points of the grid
+    beyond = np.abs(wide[:, coefficients.shape[1] :]).max()
+    allowed = problem.accuracy.atol
+    worst = np.abs(coefficients * guard(space, allowed))[:, space.constant :].max()
+    return coefficients if worst <= 1.0 and beyond <= TAIL_SHARE * allowed else None
 
 
 def refined(problem: Problem, equation: Equation) -> Equation | None:
@@ -234,8 +262,8 @@ def available_cores() -> int:
 
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
-    """Use this many threads in linear algebra and transforms."""
+    """Use this many threads for transforms and blocks of nodes (``parallel.py``), one a matrix product."""
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=threads), fft.set_workers(threads):
+    with threadpool_limits(limits=1), fft.set_workers(threads):
         yield

@@ -19,6 +19,8 @@ __all__ = ["Initial", "fourier", "mixture", "sampled", "uniform", "vonmises"]
 
 Profile = Callable[[FloatArray], FloatArray]
 
+#: Undershoot of a profile, as a share of its peak, that interpolation of a coarse table may leave.
+NEGATIVE = 1e-2
 #: Random plane waves that a perturbation is made of, and the typical length of their wave vectors.
 WAVES, WAVE_LENGTH = 12, 2.0
 
@@ -62,6 +64,8 @@ class Initial:
             )
         if not np.isfinite(values).all():
             raise InputError("initial density: must be finite everywhere")
+        if values.min() < -NEGATIVE * values.max():
+            raise InputError(f"initial density: must not be negative, got {values.min():.3g}")
         values = np.broadcast_to(values, (count, len(space.points)))
         result = space.analyse(values)
         if self.turns != 0.0:

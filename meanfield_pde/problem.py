@@ -51,6 +51,12 @@ class Accuracy:
     atol: float = 1e-10
     max_resolution: int = 4096
 
+    def __post_init__(self) -> None:
+        for name in ("rtol", "atol"):
+            value = getattr(self, name)
+            if not 0.0 < value <= 0.1:
+                raise InputError(f"accuracy: {name} must be in (0, 0.1], got {value!r}")
+
     @property
     def kernel(self) -> float:
         """Truncation of factored kernels: rounding error at rtol = 1e-8, far below rtol if it is coarser."""
@@ -125,7 +131,12 @@ class Problem:
 
     def equation(self, space: Space) -> Equation:
         """Return the equation on a grid."""
-        drift = None if self.drift is None else self.drift(space)
+        drift = None if self.drift is None else np.asarray(self.drift(space), dtype=np.float64)
+        shape = space.frame.shape[:2]
+        if drift is not None and (drift.shape != shape or not np.isfinite(drift).all()):
+            raise InputError(
+                f"problem: drift must give finite components of shape {shape}, got {drift.shape}"
+            )
         return Equation(AttentionField(space, self.attention, self.accuracy.kernel), drift, self.sigma)
 
 

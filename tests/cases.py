@@ -36,7 +36,7 @@ def random_coefficients(space, rows, rng, decay=0.6):
     """Coefficients of smooth densities that stay positive: Σ_m 2|c_m| < 1."""
     modes = np.repeat(np.arange(space.modes + 1), 2)
     coefficients = np.tile(space.uniform(), (rows, 1))
-    size = 0.45 * np.exp(-decay * modes[2:])
+    size = 0.25 * np.exp(-decay * modes[2:])
     coefficients[:, 2:] += size * rng.uniform(-1.0, 1.0, (rows, modes.size - 2))
     return coefficients
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from meanfield_pde.attention.operators import MODE_TOLERANCE, Setting, Sums
 from meanfield_pde.attention.skeleton import HULL, spread
+from meanfield_pde.parallel import each
 from solvers.lowrank import support
 
 if TYPE_CHECKING:
@@ -134,17 +135,44 @@ class Factored:
         return np.ascontiguousarray(self.setting.space.plane_wave(self.skeleton.queries, self._degree).T)
 
     def _charges(self, functionals: FloatArray, coefficients: FloatArray) -> FloatArray:
-        """Charges that each query node sees, times its own factor, (aux, rank)."""
-        probes = (self.setting.low(coefficients, self._degree) @ functionals) * self.key_factor
-        return self.skeleton.charges(self.setting.mixer.mix(probes)) * self.node_factor
+        """Charges that each query node sees, (aux, rank), or one row when all see the same."""
+        low, mixer = self.setting.low(coefficients, self._degree), self.setting.mixer
+        if not mixer.shared:
+            return self.skeleton.charges(mixer.mix((low @ functionals) * self.key_factor))
+
+        def probe(rows: slice) -> FloatArray:
+            return mixer.mix((low[rows] @ functionals) * self.key_factor[rows])
+
+        return self.skeleton.charges(mixer.mix(np.concatenate(each(probe, len(low)))))
+
+    def _seen(self, charges: FloatArray, rows: slice) -> FloatArray:
+        """Charges times the factor of each query node of a block."""
+        return np.asarray((charges if len(charges) == 1 else charges[rows]) * self.node_factor[rows])
+
+    def _synthesised(self, charges: FloatArray, spectral: FloatArray) -> Sums:
+        """Normaliser and field from coefficients."""
+        space = self.setting.space
+        points, dimension = space.points.shape
+        total, field = (
+            np.empty((len(self.shifts), points)),
+            np.empty((len(self.shifts), points, dimension - 1)),
+        )
+
+        def synthesise(rows: slice) -> None:
+            parts = np.split(self._seen(charges, rows) @ spectral, dimension, axis=1)
+            total[rows] = space.synthesise(parts[0])
+            for component, part in enumerate(parts[1:]):
+                field[rows, :, component] = space.synthesise(part)
+
+        each(synthesise, len(self.shifts))
+        return Sums(total, field)
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """Probe, mix, solve for charges, synthesise."""
         charges = self._charges(self.waves, coefficients)
         if self._spectral is not None:
-            parts = np.split(charges @ self._spectral, self.setting.space.points.shape[1], axis=1)
-            normaliser, *components = (self.setting.space.synthesise(part) for part in parts)
-            return Sums(normaliser, np.stack(components, axis=-1))
+            return self._synthesised(charges, self._spectral)
+        charges = self._seen(charges, slice(None))
         total = charges @ self.token_factor.T
         if self.setting.encoded:
             field = charges @ self.field_factor.T
@@ -176,6 +204,7 @@ class Factored:
         field = np.zeros((len(coefficients), *projection.shape[:2]))
         for component in range(projection.shape[2]):
             charges = self._charges(np.ascontiguousarray(gradients[:, component].T), coefficients)
+            charges = self._seen(charges, slice(None))
             field += (charges @ self.token_factor.T)[..., None] * projection[:, :, component]
         return field
 

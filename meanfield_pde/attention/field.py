@@ -12,6 +12,7 @@ from meanfield_pde.attention.choose import KERNEL_TOLERANCE, operator
 from meanfield_pde.attention.operators import LARGEST_EXPONENT, Operator, Setting
 from meanfield_pde.attention.prompt import PromptSums, prompt_sums
 from meanfield_pde.errors import InputError
+from meanfield_pde.parallel import each
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
@@ -108,7 +109,10 @@ class AttentionField:
 
     def velocity(self, coefficients: FloatArray) -> FloatArray:
         """Tangential components V[f], (aux or 1, points, d − 1)."""
-        return np.asarray(sum(self._head_velocity(head, coefficients) for head in self.heads))
+        velocity = self._head_velocity(self.heads[0], coefficients)
+        for head in self.heads[1:]:
+            velocity = velocity + self._head_velocity(head, coefficients)
+        return velocity
 
     def _head_velocity(self, head: HeadField, coefficients: FloatArray) -> FloatArray:
         sums = head.sums(coefficients)
@@ -116,4 +120,15 @@ class AttentionField:
             return sums.field * np.exp(sums.offset)[..., None]
         # Below the noise of the coefficients the sign of the normaliser is unknown, and so is the field;
         # there the density itself is below rounding error, and the bound keeps the velocity finite.
-        return sums.field / np.maximum(sums.total, NOISE)[..., None]
+        return _quotient(sums.field, sums.total)
+
+
+def _quotient(field: FloatArray, total: FloatArray) -> FloatArray:
+    """Field over normaliser, node by node."""
+    result = np.empty_like(field)
+
+    def divide(rows: slice) -> None:
+        np.divide(field[rows], np.maximum(total[rows], NOISE)[..., None], out=result[rows])
+
+    each(divide, len(field))
+    return result

@@ -67,8 +67,8 @@ def test_spectral_convergence_in_space(kind, normalization):
 def test_errors_follow_the_tolerance(kind):
     """Over five decades of rtol the error falls by as many, and stays below rtol.
 
-    The growth of errors over this depth is about one. From 20 to 200 steps the estimate, of order h⁴ where
-    the error is of order h⁵, is still approaching proportionality: the slope is 0.93 to 1.
+    The growth of errors over this depth is about one. The weights that hold high modes to smaller errors decide
+    about the step at loose tolerances, which are then met with room to spare: the slope is 0.8 to 1.
     """
     tolerances = 10.0 ** -np.arange(6, 12)
     depths = (0.0, 2.0)
@@ -79,4 +79,4 @@ def test_errors_follow_the_tolerance(kind):
         errors.append(np.abs(modes_of(solution.density)[-1] - exact).max())
     assert (np.array(errors) < tolerances).all()
     slope = np.polyfit(np.log(tolerances), np.log(errors), 1)[0]
-    assert slope == pytest.approx(1.0, abs=0.15)
+    assert 0.75 < slope < 1.15

@@ -17,9 +17,6 @@ RANDOM = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
-PROMPTED = pytest.mark.xfail(
-    strict=True, reason="interaction_energy multiplies by 1 - fraction once too often (energies.py)"
-)
 
 
 @RANDOM
@@ -59,7 +56,7 @@ def gradient_problem(encoding, bias, prompt, depths, *, sigma=0.1, normalization
 
 
 CASES = [
-    pytest.param(encoding, bias, prompt, marks=() if prompt == "no prompt" else PROMPTED)
+    pytest.param(encoding, bias, prompt)
     for encoding in ("none", "ring", "rotary")
     for bias, prompt in [
         ("none", "no prompt"),

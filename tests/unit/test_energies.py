@@ -62,9 +62,7 @@ def test_energies_at_small_beta_approach_that_at_zero():
     "prompt",
     [
         None,
-        pytest.param(
-            PROMPT, marks=pytest.mark.xfail(strict=True, reason="(1 - fraction) is multiplied once too often")
-        ),
+        PROMPT,
     ],
 )
 def test_energy_by_dense_sums(encoding, bias, prompt):
