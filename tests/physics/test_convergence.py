@@ -67,8 +67,8 @@ def test_spectral_convergence_in_space(kind, normalization):
 def test_errors_follow_the_tolerance(kind):
     """Over five decades of rtol the error falls by as many, and stays below rtol.
 
-    The growth of errors over this depth is about one. The weights that hold high modes to smaller errors decide
-    about the step at loose tolerances, which are then met with room to spare: the slope is 0.8 to 1.
+    The growth of errors over this depth is about one. The weights that hold high modes to smaller errors
+    decide about the step at loose tolerances, which are then met with room to spare: slopes of 0.8 to 1.
     """
     tolerances = 10.0 ** -np.arange(6, 12)
     depths = (0.0, 2.0)
