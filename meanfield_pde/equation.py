@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.attention.field import NOISE, AttentionField
 from meanfield_pde.attention.operators import Compilable
 from solvers.integrate import Semilinear
 
 if TYPE_CHECKING:
+    from meanfield_pde.attention.field import AttentionField
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.spaces import Space
     from solvers.compiled import Tables
@@ -119,8 +119,4 @@ class Equation:
             name = "banded"
         drift = np.zeros((1, points)) if self.drift is None else self.drift.T
         rate = self.space.compiled_rates().get(name)
-        return (
-            None
-            if rate is None
-            else Semilinear(self.linear, rate, (*tables, drift, np.array([[NOISE]])), True)
-        )
+        return None if rate is None else Semilinear(self.linear, rate, (*tables, drift), True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.attention.operators import Setting, Sums
+from meanfield_pde.attention.operators import NOISE, Setting, Sums
 from meanfield_pde.attention.plain import Plain
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ class Convolution:
         """β|B| + peak of the bias."""
         exponent = np.linalg.norm(self.setting.metric @ self.setting.space.points[0])
         return np.asarray(exponent + self.setting.mixer.peak)
+
+    @property
+    def largest(self) -> FloatArray:
+        """The offset itself."""
+        return self.offset
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """Rotate, mix, multiply, rotate back."""
@@ -64,7 +69,7 @@ class Convolution:
         scale = 1.0 if softmax else float(np.exp(self.offset).max())
         field = scale * np.stack([self.field_multipliers.real, self.field_multipliers.imag])
         normaliser = np.stack([self.multipliers.real, self.multipliers.imag]) if softmax else np.empty((2, 0))
-        return "convolution", (self.setting.weights.T, field, normaliser)
+        return "convolution", (self.setting.weights.T, field, normaliser, np.array([[NOISE]]))
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """As for the general kernel, of which this is a special case."""

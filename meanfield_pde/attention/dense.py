@@ -29,6 +29,11 @@ class Dense:
         uniform = np.tile(self.setting.space.uniform(), (self.setting.weights.size, 1))
         return self._pairs(uniform)[0]
 
+    @property
+    def largest(self) -> FloatArray:
+        """The offset itself."""
+        return self.offset
+
     def _pairs(self, coefficients: FloatArray) -> tuple[FloatArray, ...]:
         attention = replace(self.setting.attention, prompt=None)
         sums = pair_sums(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.attention.operators import MODE_TOLERANCE, Setting, Sums
+from meanfield_pde.attention.operators import MODE_TOLERANCE, NOISE, Setting, Sums
 from meanfield_pde.attention.skeleton import HULL, spread
 from meanfield_pde.parallel import each
 from solvers.lowrank import support
@@ -64,6 +64,17 @@ class Factored:
             self._columns.max(axis=1)[:, None] + self._highest + self.setting.mixer.peak,
             self._pointwise.shape,
         )
+
+    @cached_property
+    def largest(self) -> FloatArray:
+        """|ξ| + max_ζ ⟨ξ, p_ζ⟩ + peak of the bias: far below the offset where x and p(z) oppose each other."""
+        outer, points = spread(self.shifts, HULL // 2), self.setting.space.points
+
+        def bound(rows: slice) -> FloatArray:
+            exponents = (points + self.shifts[rows][:, None]) @ self.setting.metric.T
+            return support(exponents.reshape(-1, points.shape[1]), outer).reshape(-1, len(points))
+
+        return np.asarray(np.concatenate(each(bound, len(self.shifts))) + self.setting.mixer.peak)
 
     @cached_property
     def _pointwise(self) -> FloatArray:
@@ -180,7 +191,7 @@ class Factored:
         return Sums(total, self._bare_field(coefficients))
 
     def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
-        """Probes, key factor, two steps of the solve, node factor, synthesis; without softmax e^{offset}."""
+        """Probes, key factor, two steps of the solve, node factor, synthesis, e^{offset} or noise floor."""
         if not (self.setting.encoded and self.setting.mixer.shared):
             return None
         free = self.setting.space.constant
@@ -193,7 +204,7 @@ class Factored:
             self.skeleton.charge.T,
             self.node_factor,
             np.concatenate(factors).T,
-            np.empty((0, 0)) if softmax else np.exp(self._pointwise),
+            NOISE * np.exp(self.largest - self._pointwise) if softmax else np.exp(self._pointwise),
         )
         return "factored", tables
 

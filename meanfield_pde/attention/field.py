@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.attention.choose import KERNEL_TOLERANCE, operator
-from meanfield_pde.attention.operators import LARGEST_EXPONENT, Operator, Setting
+from meanfield_pde.attention.operators import LARGEST_EXPONENT, NOISE, Operator, Setting
 from meanfield_pde.attention.prompt import PromptSums, prompt_sums
 from meanfield_pde.errors import InputError
 from meanfield_pde.parallel import each
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from meanfield_pde.attention.layer import Attention
     from meanfield_pde.spaces import Space
 
-__all__ = ["NOISE", "AttentionField", "HeadField", "HeadSums"]
-
-#: Normalisers below this share of the largest kernel entry are rounding noise of the density's coefficients.
-NOISE = 1e-16
+__all__ = ["AttentionField", "HeadField", "HeadSums"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,11 @@ class HeadField:
         """Exponent divided out of every query: the larger of the tokens' and the prompt's."""
         own = self.operator.offset
         return own if self.prompted is None else np.maximum(own, self.prompted.offset)
+
+    @cached_property
+    def floor(self) -> FloatArray:
+        """Normalisers below this are rounding noise, (aux or 1, points)."""
+        return np.asarray(NOISE * np.exp(self.operator.largest - self.offset))
 
     @cached_property
     def _joined(self) -> tuple[FloatArray, PromptSums] | None:
@@ -120,15 +122,15 @@ class AttentionField:
             return sums.field * np.exp(sums.offset)[..., None]
         # Below the noise of the coefficients the sign of the normaliser is unknown, and so is the field;
         # there the density itself is below rounding error, and the bound keeps the velocity finite.
-        return _quotient(sums.field, sums.total)
+        return _quotient(sums.field, sums.total, head.floor)
 
 
-def _quotient(field: FloatArray, total: FloatArray) -> FloatArray:
+def _quotient(field: FloatArray, total: FloatArray, floor: FloatArray) -> FloatArray:
     """Field over normaliser, node by node."""
-    result = np.empty_like(field)
+    result, floor = np.empty_like(field), np.broadcast_to(floor, total.shape)
 
     def divide(rows: slice) -> None:
-        np.divide(field[rows], np.maximum(total[rows], NOISE)[..., None], out=result[rows])
+        np.divide(field[rows], np.maximum(total[rows], floor[rows])[..., None], out=result[rows])
 
     each(divide, len(field))
     return result

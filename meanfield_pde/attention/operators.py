@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGEST_EXPONENT", "Compilable", "Operator", "Setting", "Sums"]
 
+#: Normalisers below this share of the largest kernel entry are rounding noise of the density's coefficients.
+NOISE = 1e-16
 #: Modes of ρ are dropped once their weight falls below this share of the largest (rounding error).
 MODE_TOLERANCE = 1e-17
 #: Exponents above this overflow where they are not divided out.
@@ -44,6 +46,10 @@ class Operator(Protocol):
     @property
     def offset(self) -> FloatArray:
         """Exponent divided out of every query, (aux or 1, points)."""
+
+    @property
+    def largest(self) -> FloatArray:
+        """Largest exponent that a query may meet, (aux or 1, points), where ``offset`` is but a bound."""
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """Sum over all keys for the densities with these coefficients, (aux, coefficients)."""

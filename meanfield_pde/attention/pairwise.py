@@ -60,6 +60,11 @@ class Pairwise:
         """Largest exponent of every query over the keys that it may attend to, (aux, points)."""
         return np.concatenate([self._scores(rows).max(axis=-1) for rows in self._blocks()])
 
+    @property
+    def largest(self) -> FloatArray:
+        """The offset itself."""
+        return self.offset
+
     def _blocks(self) -> list[slice]:
         return [slice(a, a + self._block) for a in range(0, len(self.shifts), self._block)]
 

@@ -50,6 +50,11 @@ class Plain:
         """|ξ| + peak of the bias."""
         return np.asarray(self._length + self.setting.mixer.peak)
 
+    @property
+    def largest(self) -> FloatArray:
+        """The offset itself."""
+        return self.offset
+
     @cached_property
     def _waves(self) -> FloatArray:
         """Functionals of the kernel, (aux or 1, points, coefficients)."""

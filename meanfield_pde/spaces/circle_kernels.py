@@ -51,9 +51,9 @@ def convolution_rate(state: FloatArray, out: FloatArray, tables: Tables) -> None
     """All attend to all by a kernel of x − y: V (and its normaliser) is the same for every node.
 
     Tables: node weights (1, aux); multipliers of the field and of the normaliser as (re, im), (2, modes)
-    each, the latter empty without softmax; drift (1, points); noise floor.
+    each, the latter empty without softmax; noise floor (1, 1); drift (1, points).
     """
-    weights, field, normaliser, drift = tables[0], tables[1], tables[2], tables[3]
+    weights, field, normaliser, drift = tables[0], tables[1], tables[2], tables[4]
     rows, columns = state.shape
     points = drift.shape[1]
     softmax = normaliser.size > 0
@@ -70,7 +70,7 @@ def convolution_rate(state: FloatArray, out: FloatArray, tables: Tables) -> None
     for i in range(points):
         velocity = values[rows, i]
         if softmax:
-            velocity /= max(values[rows + 1, i], tables[4][0, 0])
+            velocity /= max(values[rows + 1, i], tables[3][0, 0])
         velocity += drift[0, i]
         for j in range(rows):
             values[j, i] *= velocity
@@ -136,13 +136,14 @@ def factored_rate(state: FloatArray, out: FloatArray, tables: Tables) -> None:
 
     Tables: probe of the constant mode (1, rank) and of the others (modes, rank); key factor (aux, rank); the
     two steps of the solve (rank, rank), transposed; node factor (aux, rank); field and, with softmax,
-    normaliser (rank, points or 2·points); factor of the field (aux, points), empty with softmax; drift
-    (1, points); noise floor.
+    normaliser (rank, points or 2·points); with softmax the noise floor, else the factor of the field
+    (aux, points); drift (1, points).
     """
     constant, waves, keys = tables[0], tables[1], tables[2]
     nodes, synthesis, scale, drift = tables[5], tables[6], tables[7], tables[8]
     rows, points = state.shape[0], drift.shape[1]
     rank = constant.shape[1]
+    softmax = synthesis.shape[1] > points
     probed = np.dot(np.ascontiguousarray(state[:, : waves.shape[0]]), waves)
     probes = np.zeros((1, rank))
     for j in range(rows):
@@ -158,9 +159,9 @@ def factored_rate(state: FloatArray, out: FloatArray, tables: Tables) -> None:
     c2r(spectra, flux, np.array([1]), False, 1.0 / TURN, 1)
     for j in range(rows):
         for i in range(points):
-            if scale.size > 0:
-                velocity = seen[j, i] * scale[j, i]
+            if softmax:
+                velocity = seen[j, i] / max(seen[j, points + i], scale[j, i])
             else:
-                velocity = seen[j, i] / max(seen[j, points + i], tables[9][0, 0])
+                velocity = seen[j, i] * scale[j, i]
             flux[j, i] *= velocity + drift[0, i]
     write_divergence(flux, out)

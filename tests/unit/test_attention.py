@@ -83,6 +83,19 @@ def test_additive_rings_of_all_sizes(nodes, normalization):
     assert relative_error(AttentionField(space, attention), space, coefficients) < RELATIVE
 
 
+@pytest.mark.parametrize(
+    ("beta", "bias"), [(8.0, Causal()), (12.0, NoBias()), (20.0, NoBias()), (20.0, Alibi(1.0))]
+)
+@pytest.mark.parametrize("nodes", [33, 40])
+def test_tokens_that_oppose_their_encoding(beta, bias, nodes):
+    """On a ring of radius one x + p(z) vanishes where x = −p(z): exponents range from 0 to 4β."""
+    nu, space = auxiliary.uniform(nodes), Circle(240)
+    head = Head.plain(beta, 2, bias)
+    attention = Attention((head,), nu, encodings.additive(encodings.ring(nu.nodes, 1.0, 2)))
+    coefficients = random_coefficients(space, nodes, np.random.default_rng(1))
+    assert relative_error(AttentionField(space, attention), space, coefficients) < RELATIVE
+
+
 @pytest.mark.parametrize("encoding", ["none", "additive", "rotary"])
 @pytest.mark.parametrize("values", ["encoded", "token"])
 def test_softmax_stays_accurate_at_beta_200(encoding, values):
