@@ -18,8 +18,8 @@ from meanfield_pde.attention.operators import Compilable
 from solvers.integrate import Semilinear
 
 if TYPE_CHECKING:
-    from meanfield_pde.attention.field import AttentionField
     from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.attention.field import AttentionField
     from meanfield_pde.spaces import Space
     from solvers.compiled import Tables
 

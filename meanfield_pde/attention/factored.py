@@ -67,7 +67,7 @@ class Factored:
 
     @cached_property
     def largest(self) -> FloatArray:
-        """|ξ| + max_ζ ⟨ξ, p_ζ⟩ + peak of the bias: far below the offset where x and p(z) oppose each other."""
+        """|ξ| + max_ζ ⟨ξ, p_ζ⟩ + peak of the bias: far below the offset where x and p(z) are opposed."""
         outer, points = spread(self.shifts, HULL // 2), self.setting.space.points
 
         def bound(rows: slice) -> FloatArray:
