@@ -4,25 +4,29 @@ The state is an array (rows, columns); the linear term lambda has one entry a co
 controlled row by row.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
 from solvers import loop
 from solvers.compiled import FloatArray, Tables, padded
 from solvers.control import exceeds
+from solvers.exponential import set_coefficients
 from solvers.system import Control, Outcome, Reason, Semilinear
+from solvers.travel import SECONDS_PER_CHUNK, checked_depths, travel
 
-__all__ = ["Control", "Outcome", "Reason", "Semilinear", "advance", "integrate"]
+__all__ = ["Control", "ExponentialStepper", "Outcome", "Reason", "Semilinear", "advance", "integrate"]
 
 Refinement = tuple[Semilinear, FloatArray, Control]
 Refine = Callable[[float, FloatArray], Refinement | None]
 Progress = Callable[[float, float, int, int], None]
 
 REASONS: tuple[Reason, ...] = ("reached", "guard", "paused", "underflow")
-SECONDS_PER_CHUNK = 0.15
 MOST_STEPS = 2**40
 MOST_REFINEMENTS = 64
 
@@ -59,20 +63,6 @@ class _Run:
         """Whether the current state is beyond the guard."""
         return exceeds(self.memory.states[self.memory.counts[loop.SIDE]], self.columns.guard)
 
-    def outcome(self, reason: Reason, before: Sequence[int] = (0, 0, 0)) -> Outcome:
-        """Report, adding the counts of runs ``before`` this one."""
-        numbers, counts = self.memory.numbers, self.memory.counts
-        return Outcome(
-            state=self.state,
-            depth=float(numbers[loop.DEPTH]),
-            step=float(numbers[loop.STEP]),
-            accepted=int(counts[loop.ACCEPTED]) + before[0],
-            rejected=int(counts[loop.REJECTED]) + before[1],
-            evaluations=int(counts[loop.EVALUATIONS]) + before[2],
-            reason=reason,
-        )
-
-
 def _column_wise(name: str, values: FloatArray | None, linear: FloatArray) -> FloatArray:
     """Return one number a column, or an empty array for None."""
     array = np.empty(0) if values is None else np.ascontiguousarray(values, dtype=np.float64)
@@ -99,6 +89,118 @@ def _prepare(
         raise ValueError(f"integrate: step must be positive, got {step!r}; leave it out to have it chosen")
     memory = loop.remember(state, linear, float(depth), 0.0 if step is None else float(step))
     return _Run(system, control, padded(system.tables), loop.Columns(linear, guard, weights), memory)
+
+
+@dataclass
+class ExponentialStepper:
+    """A semilinear system under way, refined where its guard asks for it (a ``Stepper``).
+
+    Parameters
+    ----------
+    run
+        The system on the current grid.
+    refine
+        ``refine(depth, state)`` is called when the guard trips: by the first state already, or with the
+        state before; it returns (system, state, control) to go on with, or None to stop with reason "guard".
+    before
+        Counts of the grids before this one.
+    refinements
+        Grids since the last accepted step.
+    """
+
+    run: _Run
+    refine: Refine | None = None
+    before: tuple[int, int, int] = (0, 0, 0)
+    refinements: int = 0
+
+    @classmethod
+    def starting(
+        cls, system: Semilinear, state: FloatArray, depth: float, control: Control, refine: Refine | None = None
+    ) -> ExponentialStepper:
+        """Start from a state (rows, columns), which is not changed.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit.
+        """
+        return cls(_prepare(system, state, depth, control, None), refine)
+
+    @property
+    def depth(self) -> float:
+        """Depth of the last accepted state."""
+        return float(self.run.memory.numbers[loop.DEPTH])
+
+    @property
+    def step(self) -> float:
+        """Proposal for the next step, 0 when none was chosen yet."""
+        return float(self.run.memory.numbers[loop.STEP])
+
+    @property
+    def state(self) -> FloatArray:
+        """A copy of the last accepted state."""
+        return self.run.state
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Accepted steps, rejected steps, evaluations, on all grids."""
+        counts = self.run.memory.counts
+        accepted, rejected, evaluations = self.before
+        return (
+            accepted + int(counts[loop.ACCEPTED]),
+            rejected + int(counts[loop.REJECTED]),
+            evaluations + int(counts[loop.EVALUATIONS]),
+        )
+
+    def advance(self, stop: float, most_steps: int) -> Reason:
+        """Step to ``stop``; a refinement pauses."""
+        reason = "guard" if self.run.guarded else self.run.go(stop, most_steps)
+        return "paused" if reason == "guard" and self._refined() else reason
+
+    def _refined(self) -> bool:
+        """Go on with a finer system, if there is one."""
+        self.refinements = 1 if self.run.memory.counts[loop.ACCEPTED] > 0 else self.refinements + 1
+        if self.refine is None or self.refinements > MOST_REFINEMENTS:
+            return False
+        finer = self.refine(self.depth, self.state)
+        if finer is None:
+            return False
+        system, state, control = finer
+        before = self.counts
+        self.run = _prepare(system, state, self.depth, control, self.step if self.step > 0.0 else None)
+        self.before = before
+        return True
+
+    def outcome(self, reason: Reason) -> Outcome:
+        """Report."""
+        return Outcome(self.state, self.depth, self.step, *self.counts, reason)
+
+    def memory(self) -> dict[str, Any]:
+        """All that ``restored`` needs to go on as if there had been no pause, as arrays and numbers."""
+        memory = self.run.memory
+        return {
+            "state": self.state,
+            "rate": np.copy(memory.rates[0]),
+            "numbers": np.copy(memory.numbers),
+            "counts": np.copy(memory.counts),
+            "before": list(self.before),
+            "refinements": self.refinements,
+        }
+
+    @classmethod
+    def restored(
+        cls, system: Semilinear, control: Control, memory: Mapping[str, Any], refine: Refine | None = None
+    ) -> ExponentialStepper:
+        """Go on from what ``memory`` gave, bit by bit as without the pause."""
+        run = _prepare(system, memory["state"], 0.0, control, None)
+        run.memory.states[1] = run.memory.states[0]
+        run.memory.numbers[:], run.memory.counts[:] = memory["numbers"], memory["counts"]
+        run.memory.rates[0] = memory["rate"]
+        if run.memory.numbers[loop.COEFFICIENT_STEP] != 0.0:
+            step = float(run.memory.numbers[loop.COEFFICIENT_STEP])
+            set_coefficients(run.columns.linear, step, run.memory.coefficients)
+        before = tuple(int(count) for count in memory["before"])
+        return cls(run, refine, (before[0], before[1], before[2]), int(memory["refinements"]))
 
 
 def advance(
@@ -128,84 +230,8 @@ def advance(
     """
     if not start <= stop < np.inf:
         raise ValueError(f"advance: stop must be finite and not before start = {start!r}, got {stop!r}")
-    run = _prepare(system, state, start, control, step)
-    return run.outcome(run.go(stop, most_steps))
-
-
-@dataclass
-class _Pace:
-    """How many steps fit in a chunk of wall time: short enough to be interrupted and to report progress."""
-
-    most_steps: int = 8
-    reported: float = field(default_factory=perf_counter)
-
-    def measure(self, seconds: float, attempts: int) -> None:
-        """Adapt to what the last chunk took; chunks grow at most eightfold."""
-        if attempts > 0:
-            fitting = SECONDS_PER_CHUNK * attempts / max(seconds, 1e-9)
-            self.most_steps = max(1, int(min(fitting, 8.0 * self.most_steps)))
-
-    def due(self) -> bool:
-        """Tell whether a report is due."""
-        now = perf_counter()
-        if now - self.reported < SECONDS_PER_CHUNK:
-            return False
-        self.reported = now
-        return True
-
-
-@dataclass
-class _Journey:
-    """The current run, and the counts of those that refinement replaced."""
-
-    run: _Run
-    before: tuple[int, int, int] = (0, 0, 0)
-    refinements: int = 0
-
-    def outcome(self, reason: Reason) -> Outcome:
-        """Report the whole journey."""
-        return self.run.outcome(reason, self.before)
-
-    def refined(self, refine: Refine | None) -> bool:
-        """Go on with a finer system, if there is one."""
-        now = self.outcome("guard")
-        self.refinements += 1
-        if refine is None or self.refinements > MOST_REFINEMENTS:
-            return False
-        finer = refine(now.depth, now.state)
-        if finer is None:
-            return False
-        system, state, control = finer
-        self.run = _prepare(system, state, now.depth, control, now.step if now.step > 0.0 else None)
-        self.before = (now.accepted, now.rejected, now.evaluations)
-        return True
-
-
-def _reach(
-    journey: _Journey,
-    stop: float,
-    refine: Refine | None,
-    progress: Progress | None,
-    pace: _Pace,
-) -> Reason:
-    """Solve to one depth in chunks, refining where the guard asks for it."""
-    while True:
-        counts = journey.run.memory.counts
-        attempts = int(counts[loop.ACCEPTED] + counts[loop.REJECTED])
-        started = perf_counter()
-        reason = "guard" if journey.run.guarded else journey.run.go(stop, pace.most_steps)
-        attempts = int(counts[loop.ACCEPTED] + counts[loop.REJECTED]) - attempts
-        pace.measure(perf_counter() - started, attempts)
-        if progress is not None and pace.due():
-            now = journey.outcome(reason)
-            progress(now.depth, now.step, now.accepted, now.rejected)
-        if attempts > 1:
-            journey.refinements = 0
-        if reason == "guard":
-            if not journey.refined(refine):
-                return reason
-        elif reason != "paused":
-            return reason
+    stepper = ExponentialStepper(_prepare(system, state, start, control, step))
+    return stepper.outcome(stepper.advance(stop, most_steps))
 
 
 def integrate(
@@ -229,8 +255,7 @@ def integrate(
     observe
         ``observe(index, depth, state)``, called at every depth, the first too; it may keep the array.
     refine
-        ``refine(depth, state)`` is called when the guard trips: by the first state already, or with the
-        state before; it returns (system, state, control) to go on with, or None to stop with reason "guard".
+        As that of `ExponentialStepper`.
     progress
         ``progress(depth, step, accepted, rejected)``, called a few times a second.
 
@@ -246,15 +271,15 @@ def integrate(
     KeyboardInterrupt
         On an interrupt, at most about a fifth of a second late; everything observed before stands.
     """
-    targets = [float(depth) for depth in depths]
-    if not targets or not np.all(np.isfinite(targets)) or not np.all(np.diff(targets) > 0.0):
-        raise ValueError(f"integrate: depths must be finite and increase, got {depths!r}")
-    journey = _Journey(_prepare(system, state, targets[0], control, None))
-    pace = _Pace()
-    reason: Reason = "reached"
-    for index, target in enumerate(targets):
-        reason = _reach(journey, target, refine, progress, pace)
-        if reason != "reached":
-            return journey.outcome(reason)
-        observe(index, target, journey.run.state)
-    return replace(journey.outcome(reason), depth=targets[-1])
+    targets = checked_depths(depths)
+    stepper = ExponentialStepper.starting(system, state, targets[0], control, refine)
+    reported = perf_counter()
+
+    def between() -> None:
+        nonlocal reported
+        if progress is not None and perf_counter() - reported >= SECONDS_PER_CHUNK:
+            reported = perf_counter()
+            progress(stepper.depth, stepper.step, *stepper.counts[:2])
+
+    reason = travel(stepper, targets, lambda index, depth: observe(index, depth, stepper.state), between)
+    return stepper.outcome(reason)

@@ -11,7 +11,7 @@ from solvers.compiled import kernel
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
 
-__all__ = ["decaying_sum", "sliding_sum", "window_ranges"]
+__all__ = ["decaying_sum", "pair_sums", "sliding_sum", "window_ranges"]
 
 
 @kernel
@@ -77,3 +77,36 @@ def decaying_sum(features: FloatArray, gaps: FloatArray, slope: float) -> tuple[
                 total[j, c] += running[c]
                 moment[j, c] += distance[c]
     return total, moment
+
+
+@kernel
+def pair_sums(
+    queries: FloatArray, keys: FloatArray, values: FloatArray, weights: FloatArray, bias: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Largest score, Σ w e^{score − largest} and Σ w e^{score − largest} value of every query over all keys.
+
+    Parameters
+    ----------
+    queries, keys, values, weights
+        ξ, (queries, d); (keys, d) twice; (keys,).
+    bias
+        b of every pair, (queries, keys), or (1, keys) for all queries.
+    """
+    count, dimension = queries.shape
+    largest, total, vector = np.empty(count), np.zeros(count), np.zeros((count, dimension))
+    scores = np.empty(len(keys))
+    for n in range(count):
+        row = n if bias.shape[0] > 1 else 0
+        largest[n] = -np.inf
+        for k in range(len(keys)):
+            score = bias[row, k]
+            for c in range(dimension):
+                score += queries[n, c] * keys[k, c]
+            scores[k] = score
+            largest[n] = max(largest[n], score)
+        for k in range(len(keys)):
+            weight = weights[k] * np.exp(scores[k] - largest[n])
+            total[n] += weight
+            for c in range(dimension):
+                vector[n, c] += weight * values[k, c]
+    return largest, total, vector

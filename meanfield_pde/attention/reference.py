@@ -13,7 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
     from meanfield_pde.attention.layer import Attention, Head, Prompt
-    from meanfield_pde.spaces import Space
+    from meanfield_pde.encodings import Encoding
+    from meanfield_pde.spaces import Atoms, Space
 
 __all__ = ["PairSums", "attention_field", "decaying_sum", "pair_sums", "sliding_sum", "velocity"]
 
@@ -111,6 +112,40 @@ def _prompt_keys(
             ]
         )
     return keys, tokens, prompt.fraction * prompt.weights, extra
+
+
+def token_velocity(space: Space, attention: Attention, atoms: Atoms) -> FloatArray:
+    """Attention field (atoms, d) of tokens on themselves, not yet tangential, by the definition."""
+    nodes, shares, rows = attention.auxiliary.nodes, attention.auxiliary.weights, atoms.rows
+    tokens, encoding = space.embed(atoms.places), attention.encoding
+    keys = np.array([encoded(space, *_code(encoding, j), x[None])[0] for j, x in zip(rows, tokens, strict=True)])
+    mass = attention.density_share * shares[rows] * atoms.masses
+    field = np.zeros_like(tokens)
+    for head in attention.heads:
+        bias = head.bias.log_weights(nodes, nodes)
+        for n, j in enumerate(rows):
+            key, token, weight, extra = keys, tokens, mass, bias[j, rows]
+            if attention.prompt is not None:
+                more = _prompt_keys(space, attention, head, attention.prompt, int(j))
+                key, token, weight, extra = (
+                    np.concatenate(pair) for pair in zip((key, token, weight, extra), more, strict=True)
+                )
+            inner = (key @ head.key.T) @ (head.query @ keys[n])
+            score = head.beta * inner + extra if head.kernel is None else extra + _log(head.kernel(inner))
+            offset = score.max()
+            weighted = np.exp(score - offset) * weight
+            angle = None if encoding.angles is None else -encoding.angles[j]
+            value = encoded(space, None, angle, key) if attention.values == "encoded" else token
+            scale = np.exp(offset) if attention.normalization == "none" else 1.0 / weighted.sum()
+            field[n] += scale * (head.value @ (weighted @ value))
+    return field
+
+
+def _code(encoding: Encoding, j: int) -> tuple[FloatArray | None, FloatArray | None]:
+    return (
+        None if encoding.shifts is None else encoding.shifts[j],
+        None if encoding.angles is None else encoding.angles[j],
+    )
 
 
 def attention_field(space: Space, attention: Attention, density: FloatArray) -> FloatArray:

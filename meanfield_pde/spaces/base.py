@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from meanfield_pde.arrays import ComplexArray, FloatArray
+    from meanfield_pde.arrays import ComplexArray, FloatArray, IntArray
     from solvers.compiled import Rate
 
-__all__ = ["Space"]
+__all__ = ["Atoms", "Space"]
+
+
+@dataclass(frozen=True)
+class Atoms:
+    """Point masses of several rows (nodes): row j holds the atoms ``starts[j]`` to ``starts[j + 1]``.
+
+    Parameters
+    ----------
+    places
+        Coordinates on the space, (atoms,).
+    masses
+        (atoms,); they sum to one in every row.
+    starts
+        (rows + 1,), from 0 to the number of atoms.
+    """
+
+    places: FloatArray
+    masses: FloatArray
+    starts: IntArray
+
+    @property
+    def rows(self) -> IntArray:
+        """Row of every atom."""
+        return np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
+
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Σ mass · value over the atoms of every row, for values (atoms, ...)."""
+        weighted = self.masses.reshape(-1, *(1,) * (values.ndim - 1)) * values
+        return np.asarray(np.add.reduceat(weighted, self.starts[:-1], axis=0))
 
 
 class Space(Protocol):
@@ -120,6 +152,29 @@ class Space(Protocol):
 
     def compiled_rates(self) -> Mapping[str, Rate]:
         """Compiled rates, where there are any, by what they serve: "banded", "convolution", "factored"."""
+
+    def embed(self, places: FloatArray) -> FloatArray:
+        """Points (..., d) with these coordinates (...,)."""
+
+    def frame_at(self, places: FloatArray) -> FloatArray:
+        """Orthonormal tangent vectors at these coordinates, (n, d − 1, d)."""
+
+    def analyse_atoms(self, atoms: Atoms) -> FloatArray:
+        """Coefficients (rows, coefficients) of atoms."""
+
+    def interpolate(self, values: FloatArray, atoms: Atoms) -> FloatArray:
+        """Values (atoms,) of functions (rows or 1, points) that the grid resolves for interpolation."""
+
+    def interpolate_scaled(
+        self, values: FloatArray, exponents: FloatArray, atoms: Atoms
+    ) -> tuple[FloatArray, FloatArray]:
+        """Interpolate value · e^{exponent}, (rows or 1, points, n) and (rows or 1, points), relative to its size.
+
+        Returns the values (atoms, n) and the exponents (atoms,) that they are still to be multiplied by.
+        """
+
+    def interpolation_resolution(self, exponent: float, tolerance: float) -> int:
+        """Resolution of a grid that keeps all modes of exp(⟨ξ,y⟩), |ξ| = exponent, and interpolates them."""
 
     def tail_weights(self) -> FloatArray:
         """One for the highest coefficients, by which the truncation error is judged, zero elsewhere."""

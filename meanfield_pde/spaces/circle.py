@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meanfield_pde.arrays import ComplexArray, FloatArray
+    from meanfield_pde.spaces.base import Atoms
     from solvers.compiled import Rate
 
 __all__ = ["Circle"]
@@ -31,6 +32,8 @@ __all__ = ["Circle"]
 TURN = 2.0 * math.pi
 #: Batches above this size are transformed in parallel.
 PARALLEL_SIZE = 2**17
+#: Modes of a kernel below this share of the largest are rounding error.
+MODE_TOLERANCE = 1e-17
 #: Pieces of equal mass by which distances see a density: its error is about a turn over eight times as many.
 QUANTILES = 2048
 
@@ -203,6 +206,49 @@ class Circle:
         shares = np.full(quantiles.size, 1.0 / quantiles.size)
         cost = ot.wasserstein_circle(quantiles / TURN, atoms / TURN % 1.0, shares, weights, p=order)
         return float(TURN * max(float(np.ravel(cost)[0]), 0.0) ** (1.0 / order))
+
+    def embed(self, places: FloatArray) -> FloatArray:
+        """(cos θ, sin θ), (..., 2)."""
+        return np.stack([np.cos(places), np.sin(places)], axis=-1)
+
+    def frame_at(self, places: FloatArray) -> FloatArray:
+        """(−sin θ, cos θ), (n, 1, 2)."""
+        return np.stack([-np.sin(places), np.cos(places)], axis=-1)[:, None, :]
+
+    def analyse_atoms(self, atoms: Atoms) -> FloatArray:
+        """Σ mass e^{−imθ} for the modes that the grid keeps."""
+        from meanfield_pde.spaces.circle_points import atoms_spectrum
+
+        return atoms_spectrum(atoms.places, atoms.masses, atoms.starts, self.modes)
+
+    def interpolate(self, values: FloatArray, atoms: Atoms) -> FloatArray:
+        """Local polynomials."""
+        from meanfield_pde.spaces.circle_points import interpolated
+
+        return interpolated(np.ascontiguousarray(values), atoms.places, atoms.starts)
+
+    def interpolate_scaled(
+        self, values: FloatArray, exponents: FloatArray, atoms: Atoms
+    ) -> tuple[FloatArray, FloatArray]:
+        """Local polynomials, relative to the largest exponent of the points that they take."""
+        from meanfield_pde.spaces.circle_points import scaled_interpolation
+
+        exponents = np.broadcast_to(exponents, (exponents.shape[0], self.resolution))
+        return scaled_interpolation(
+            np.ascontiguousarray(values), np.ascontiguousarray(exponents), atoms.places, atoms.starts
+        )
+
+    def interpolation_resolution(self, exponent: float, tolerance: float) -> int:
+        """Smallest fast size at which Lagrange's error, about (0.452 m h)^p for mode m, is below tolerance."""
+        from meanfield_pde.spaces.circle_points import STENCIL
+
+        degree = self.degree(exponent, MODE_TOLERANCE)
+        modes = np.arange(degree + 1)
+        weights = special.ive(modes, exponent) / special.ive(0, exponent)
+        points = 3 * degree + 1
+        while weights @ (0.452 * modes * TURN / points) ** STENCIL > tolerance:
+            points = int(1.1 * points) + 1
+        return int(fft.next_fast_len(max(points, 2 * STENCIL), real=True))
 
     def compiled_rates(self) -> Mapping[str, Rate]:
         """Those of ``circle_kernels``."""

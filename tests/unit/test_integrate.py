@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from solvers import integrate, loop
+from solvers import integrate, loop, travel
 from solvers.compiled import compiled_rate, padded
 from solvers.integrate import Control, Semilinear, advance
 
@@ -315,6 +315,7 @@ def test_pauses_change_nothing(stiff, monkeypatch):
     ends, reports = [], []
     for seconds in (integrate.SECONDS_PER_CHUNK, 0.0):
         monkeypatch.setattr(integrate, "SECONDS_PER_CHUNK", seconds)
+        monkeypatch.setattr(travel, "SECONDS_PER_CHUNK", seconds)
         result = integrate.integrate(
             system,
             state,
@@ -341,6 +342,7 @@ def test_most_steps_pauses():
 
 def test_interrupts_leave_what_was_observed(monkeypatch):
     monkeypatch.setattr(integrate, "SECONDS_PER_CHUNK", 0.0)
+    monkeypatch.setattr(travel, "SECONDS_PER_CHUNK", 0.0)
     seen = []
 
     def progress(depth, *_):
