@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meanfield_pde.contents import LAST_ONLY, SOLUTION, check_numbers, check_solution
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,32 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["SOLUTION", "Attribute", "Record", "Variable", "read"]
 
 Attribute = str | float | int
-
-_TIME = ("time",)
-
-#: The datasets that every solution holds, each with its dimensions.
-SOLUTION: Mapping[str, tuple[str, ...]] = {
-    "time": _TIME,
-    "aux": ("aux",),
-    "token": ("token",),
-    "aux_weight": ("aux",),
-    "token_weight": ("token",),
-    "density": ("time", "aux", "token"),
-    "marginal": ("time", "token"),
-    "mass_error": _TIME,
-    "minimum": _TIME,
-    "interaction_energy": _TIME,
-    "free_energy": _TIME,
-    "dissipation": _TIME,
-    "entropy": _TIME,
-    "order_parameter": _TIME,
-    "conditional_concentration": _TIME,
-    "attention_entropy": _TIME,
-    "spectral_tail": _TIME,
-}
-
-#: What may stand for all depths: the last state alone, under a dimension of its own.
-LAST_ONLY: Mapping[str, tuple[str, ...]] = {"density": ("state", "aux", "token")}
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -167,12 +142,13 @@ class Record:
                 raise InputError(f"dataset {name!r} must have the dimensions {dims}, found {found}")
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
-        """Write an HDF5 file, whole or not at all.
+        """Write an HDF5 file, whole or not at all, with a checksum of all its bytes.
 
         Raises
         ------
         InputError
             The file exists and `overwrite` is false, or its folder is missing or closed.
+            The record has no attribute ``meanfield_pde_version``, or something named ``integrity``.
         ComputationError
             The file could not be written (full disk, input/output error); what was there is untouched.
         """
@@ -208,35 +184,25 @@ def read(path: str | Path, required: Mapping[str, tuple[str, ...]] = SOLUTION) -
     path
         The HDF5 file.
     required
-        The datasets that it must hold, with their dimensions.
+        The datasets that it must hold, with their dimensions. Those of a solution must agree with each other.
 
     Raises
     ------
     InputError
-        The file is missing, damaged, of another program, or does not hold what is required.
+        The file is missing, damaged, of another program, lacks what is required, or contradicts itself.
     """
     from meanfield_pde import hdf5
 
     record = hdf5.read(path)
     try:
         record.require(required)
-        _check_numbers(record, required)
+        if required == SOLUTION:
+            check_solution(record)
+        else:
+            check_numbers(record, required)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return record
-
-
-def _check_numbers(record: Record, required: Mapping[str, tuple[str, ...]]) -> None:
-    """Coordinates, weights and densities are finite; the other datasets may say "not defined" by NaN."""
-    for name in required:
-        defining = name in record.sizes or name.endswith(("_weight", "density", "marginal"))
-        values = record[name]
-        if values.size == 0:
-            raise InputError(f"dataset {name!r} is empty")
-        if defining and not np.isfinite(values).all():
-            raise InputError(f"dataset {name!r} holds numbers that are not finite")
-        if name in ("time", "token") and not (np.diff(values) > 0).all():
-            raise InputError(f"dataset {name!r}, a coordinate, must increase")
 
 
 def _plain(name: str, value: Any) -> Attribute:

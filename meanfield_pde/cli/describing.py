@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from meanfield_pde.errors import InputError
+from meanfield_pde.records import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ COMPARISON = {
 
 def describe(path: Path, report: Report) -> None:
     """Print title, version, command, sizes, status, and every diagnostic at the end."""
-    record = _read(path)
+    record = read(path)
     attributes = {key: value for key, value in record.attributes.items() if key != "configuration"}
     values: dict[str, Any] = {**attributes, "sizes": record.sizes, **_at_the_end(record)}
     names = {key: key.replace("_", " ") for key in values}
@@ -38,7 +38,7 @@ def describe(path: Path, report: Report) -> None:
 
 def print_configuration(path: Path, report: Report) -> None:
     """Print the complete configuration that the file holds, as TOML."""
-    text = str(_read(path).attributes.get("configuration", ""))
+    text = str(read(path).attributes.get("configuration", ""))
     if report.as_json:
         report.result({"configuration": text}, title="")
     else:
@@ -50,15 +50,6 @@ def compare_with_pushforward(path: Path, report: Report) -> None:
     from meanfield_pde import api
 
     report.result(api.compare(api.open(path)), title=str(path), names=COMPARISON)
-
-
-def _read(path: Path) -> Record:
-    from meanfield_pde.records import read
-
-    record = read(path, {})
-    if not record.attributes.get("meanfield_pde_version"):
-        raise InputError(f"{path}: was not written by meanfield-pde")
-    return record
 
 
 def _at_the_end(record: Record) -> dict[str, Any]:
