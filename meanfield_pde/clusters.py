@@ -8,7 +8,8 @@ so that Dirac masses and smooth densities are judged alike; two equal Dirac mass
 3.33 s apart. A *cluster* is a local maximum of the smoothed density whose valleys, the minima between it
 and its neighbours, both lie below half of the lower of the two peaks that they separate. Peaks that
 fail this are merged, the highest valley (relative to its lower peak) first. A single peak is a cluster
-when the smallest density lies below half of it; otherwise there is none.
+when the smallest density lies below half of it; otherwise there is none. Last, what is lighter than
+``LIGHTEST`` is merged with the neighbour beyond its higher valley: stragglers are no clusters.
 
 What lies below ``ZERO`` counts as ``ZERO``, and where truncation has made the density negative, so does
 what is no larger than its most negative value: neither rounding nor ripples make clusters.
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
     from meanfield_pde.spaces import Space
 
-__all__ = ["DEGREE", "SMOOTHING", "Clusters", "find"]
+__all__ = ["DEGREE", "LIGHTEST", "SMOOTHING", "Clusters", "find"]
 
 TURN = 2.0 * math.pi
 #: Standard deviation of the kernel, radians.
@@ -41,6 +42,8 @@ DEGREE = 170
 ZERO = 0.01 / TURN
 #: A valley separates two clusters when it is lower than this part of the lower one.
 DEPTH = 0.5
+#: The mass of a cluster, at least.
+LIGHTEST = 0.01
 #: Angles at which the smoothed density is examined: 33 to a standard deviation of the kernel.
 POINTS = 4096
 #: Masses and angles closer than this are equal: of symmetric clusters the first is not chosen by rounding.
@@ -84,7 +87,8 @@ def find(space: Space, coefficients: FloatArray) -> Clusters:
     if not np.isfinite(coefficients).all():
         raise InputError("clusters: the coefficients of the marginal must be finite, got infinity or NaN")
     density = _smoothed(coefficients)
-    cuts = np.sort(_separating_valleys(np.maximum(density, max(ZERO, -float(density.min())))))
+    counted = np.maximum(density, max(ZERO, -float(density.min())))
+    cuts = np.sort(_separating_valleys(density, counted))
     if not cuts.size:
         return Clusters(np.empty(0), np.empty(0))
     masses, cosines, sines = _between(density * _MOMENTS, cuts)
@@ -100,19 +104,29 @@ def _smoothed(coefficients: FloatArray) -> FloatArray:
     return np.asarray(fft.irfft(spectrum * _KERNEL[: spectrum.size], n=POINTS) / _STEP)
 
 
-def _separating_valleys(density: FloatArray) -> IntArray:
+def _separating_valleys(density: FloatArray, counted: FloatArray) -> IntArray:
     """Grid indices of the valleys between the clusters, as many as there are clusters."""
-    peaks, valleys = _extrema(density)
+    peaks, valleys = _extrema(counted)
     while peaks.size:
-        heights = density[peaks]
-        ratio = density[valleys] / np.minimum(heights, np.roll(heights, -1))
+        heights = counted[peaks]
+        ratio = counted[valleys] / np.minimum(heights, np.roll(heights, -1))
         worst = int(np.argmax(ratio))
         if ratio[worst] < DEPTH:
-            return valleys
+            masses = _masses(density, valleys)
+            light = int(np.argmin(masses))
+            if masses[light] >= LIGHTEST:
+                break
+            worst = max(light - 1, light, key=lambda valley: counted[valleys[valley]])
         peaks, valleys = np.roll(peaks, -worst), np.roll(valleys, -worst)[1:]
-        lower = 0 if peaks.size == 1 or density[peaks[0]] < density[peaks[1]] else 1
+        lower = 0 if peaks.size == 1 or counted[peaks[0]] < counted[peaks[1]] else 1
         peaks = np.delete(peaks, lower)
     return valleys
+
+
+def _masses(density: FloatArray, valleys: IntArray) -> FloatArray:
+    """Mass around each peak, that is from the valley before its own on."""
+    first = int(np.argmin(valleys))
+    return np.roll(_between(density, np.roll(valleys, -first)), first + 1)
 
 
 def _extrema(density: FloatArray) -> tuple[IntArray, IntArray]:
@@ -129,6 +143,6 @@ def _extrema(density: FloatArray) -> tuple[IntArray, IntArray]:
 
 
 def _between(values: FloatArray, cuts: IntArray) -> FloatArray:
-    """Integrals (rows, clusters) of the rows from each cut to the next around the circle, by trapezoids."""
+    """Integrals (..., clusters) of the rows from each cut to the next around the circle, by trapezoids."""
     cells = _STEP * (values + np.roll(values, -1, axis=-1)) / 2.0
     return np.asarray(np.add.reduceat(np.roll(cells, -cuts[0], axis=-1), cuts - cuts[0], axis=-1))

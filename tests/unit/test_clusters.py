@@ -187,9 +187,22 @@ def test_truncation_makes_no_clusters(degree):
     np.testing.assert_allclose(found.masses, [0.4, 0.35, 0.25], atol=0.03)
 
 
-def test_light_clusters_count_unless_they_vanish():
-    assert find(atoms([1.0, 4.0], [0.999, 0.001])).count == 2
-    assert find(atoms([1.0, 4.0], [0.9999, 0.0001])).count == 1
+@pytest.mark.parametrize("light", [[0.002], [0.008], [0.002] * 5])
+def test_stragglers_are_no_clusters(light):
+    angles = [1.0, 4.0, *(1.5 + 0.35 * np.arange(len(light)))]
+    found = find(atoms(angles, [0.7 - sum(light), 0.3, *light]))
+    assert found.count == 2
+    np.testing.assert_allclose(found.masses, [0.7, 0.3], atol=0.011)
+    assert find(atoms([1.0, 4.0, 5.0], [0.5, 0.488, 0.012])).count == 3
+
+
+@given(separated)
+def test_no_cluster_is_lighter_than_the_lightest(drawn):
+    angles, masses = placed(drawn)
+    found = find(atoms(angles, masses**4 / (masses**4).sum()))
+    assert found.count >= 1
+    assert found.masses.min() >= clusters.LIGHTEST
+    assert found.masses.sum() == pytest.approx(1.0, abs=1e-12)
 
 
 def test_nothing_is_changed_and_higher_modes_are_not_felt():
