@@ -20,13 +20,16 @@ from meanfield_pde.attention.operators import LARGEST_EXPONENT
 from meanfield_pde.attention.prompt import prompt_keys, queries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.field import AttentionField, HeadField
+    from meanfield_pde.attention.scattered import ScatteredField
     from meanfield_pde.auxiliary import Auxiliary
     from meanfield_pde.equation import Equation
-    from meanfield_pde.spaces import Space
+    from meanfield_pde.spaces import Atoms, Space
 
-__all__ = ["dissipation", "entropy_functional", "interaction_energy"]
+__all__ = ["dissipation", "entropy_functional", "interaction_energy", "linear_potential", "scattered_energy"]
 
 #: Densities below this share of the largest are rounding noise and carry no dissipation.
 NOISE = 1e-15
@@ -35,28 +38,41 @@ NOISE = 1e-15
 def interaction_energy(attention: AttentionField, coefficients: FloatArray) -> float:
     """E[f]; infinite where e^s overflows."""
     density = attention.space.synthesise(coefficients)
-    return float(sum(_head_energy(head, coefficients, density) for head in attention.heads))
+    auxiliary, weights = attention.attention.auxiliary, attention.space.weights
+
+    def average(integrand: FloatArray) -> float:
+        return float(auxiliary.mean((density * integrand) @ weights))
+
+    return float(sum(_head_energy(head, coefficients, average) for head in attention.heads))
 
 
-def _head_energy(head: HeadField, coefficients: FloatArray, density: FloatArray) -> float:
-    setting = head.setting
-    share, beta = setting.attention.density_share, setting.head.beta
+def scattered_energy(field: ScatteredField, atoms: Atoms) -> float:
+    """E[f] of a law that is a sum of atoms; infinite where e^s overflows."""
+    auxiliary = field.field.attention.auxiliary
+    coefficients = field.space.analyse_atoms(atoms)
+
+    def average(integrand: FloatArray) -> float:
+        shape = (integrand.shape[0], len(field.space.weights))
+        return float(auxiliary.mean(atoms.sums(field.space.interpolate(np.broadcast_to(integrand, shape), atoms))))
+
+    return float(sum(_head_energy(head, coefficients, average) for head in field.field.heads))
+
+
+def _head_energy(head: HeadField, coefficients: FloatArray, average: Callable[[FloatArray], float]) -> float:
+    """Average over f of what a head adds at every query, given on the grid."""
+    share, beta = head.setting.attention.density_share, head.setting.head.beta
     if beta == 0.0:
-        integrand = _inner(head, coefficients)
-    elif float(head.offset.max()) > LARGEST_EXPONENT:
+        return average(linear_potential(head, coefficients, 0.5))
+    if float(head.offset.max()) > LARGEST_EXPONENT:
         return np.inf
-    else:
-        own = head.operator.sums(coefficients).total * np.exp(head.operator.offset)
-        integrand = 0.5 * share * own
-        if head.prompted is not None:
-            integrand = integrand + head.prompted.total * np.exp(head.prompted.offset)
-        integrand = integrand / beta
-    inside = (density * integrand) @ setting.space.weights
-    return float(setting.attention.auxiliary.mean(inside))
+    integrand = 0.5 * share * head.operator.sums(coefficients).total * np.exp(head.operator.offset)
+    if head.prompted is not None:
+        integrand = integrand + head.prompted.total * np.exp(head.prompted.offset)
+    return average(integrand / beta)
 
 
-def _inner(head: HeadField, coefficients: FloatArray) -> FloatArray:
-    """½(1 − ω) ∫⟨Bu, w⟩ e^b df + ω ∫⟨Bu, w⟩ e^b dπ: the integrand at β = 0, (aux or 1, points)."""
+def linear_potential(head: HeadField, coefficients: FloatArray, factor: float = 1.0) -> FloatArray:
+    """(1 − ω) ∫⟨Bu, w⟩ e^b df + ω ∫⟨Bu, w⟩ e^b dπ, (aux or 1, points): Φ at β = 0; ``factor`` is that of f."""
     setting = head.setting
     moment = setting.space.first_moment(coefficients)
     encoding = setting.attention.encoding
@@ -65,7 +81,7 @@ def _inner(head: HeadField, coefficients: FloatArray) -> FloatArray:
     if encoding.shifts is not None:
         moment = moment + encoding.shifts
     mixed = setting.mixer.mix(setting.weights * moment) * np.exp(setting.mixer.peak)
-    attended = 0.5 * setting.attention.density_share * mixed
+    attended = factor * setting.attention.density_share * mixed
     prompt = setting.attention.prompt
     if prompt is not None:
         keys, bias = prompt_keys(setting, prompt)

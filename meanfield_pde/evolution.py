@@ -1,50 +1,44 @@
-"""Solve a problem in depth: spectral in space, exponential steps, grids refined as the density asks."""
+"""Solve a problem in depth: the method that suits it, checkpoints on the way, and what ends a run early."""
 
 from __future__ import annotations
 
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from scipy import fft
 
+from meanfield_pde import checkpoint as checkpoints
 from meanfield_pde.errors import ComputationError, InputError
-from meanfield_pde.observables import observe
-from meanfield_pde.solution import Saved, Solution, Totals, assemble
-from solvers.integrate import Control, Semilinear, integrate
+from meanfield_pde.methods import choose
+from meanfield_pde.methods.spectral import Spectral
+from meanfield_pde.solution import Solution, Totals, assemble
+from solvers.travel import SECONDS_PER_CHUNK, travel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from meanfield_pde.arrays import FloatArray
-    from meanfield_pde.equation import Equation
+    from meanfield_pde.checkpoint import Checkpoint
+    from meanfield_pde.methods import Method, State
     from meanfield_pde.problem import Problem
-    from meanfield_pde.spaces import Space
+    from solvers.system import Reason
 
 __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 
-#: Tolerance of the time stepper as a share of the problem's: near-uniform laws amplify errors within it.
-STEP_SHARE = 0.5
-#: Coefficients in the tail of the spectrum, as a share of atol, from which the grid is refined.
-TAIL_SHARE = 0.5
 #: Problems with fewer unknowns (nodes × points) run on one thread.
 THREADED_SIZE = 2**19
-#: Weight of step errors in the highest mode.
-TAIL_WEIGHT = 1e4
-#: Factor by which a refined grid is finer.
-REFINEMENT = 1.25
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a solve is: depth, its end, step, resolution, accepted and rejected steps."""
+    """Where a solve is: depth, its end, step, method, its grid points (cells, labels), steps."""
 
     depth: float
     final: float
     step: float
+    method: str
     resolution: int
     accepted: int
     rejected: int
@@ -59,7 +53,7 @@ class StoppedError(ComputationError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped the solve; ``solution`` holds what was reached."""
+    """The user stopped the solve; ``solution`` holds what was reached, and the checkpoint to go on from."""
 
     def __init__(self, solution: Solution) -> None:
         super().__init__("interrupted")
@@ -68,49 +62,92 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass
 class _Run:
-    """A solve under way: the equation on the current grid, what was saved so far, and the count of steps."""
+    """A solve under way: the method, what was saved so far, and what is to be told of it."""
 
     problem: Problem
-    equation: Equation
-    report_to: Callable[[Progress], None] | None
-    saved: list[Saved] = field(default_factory=list)
+    method: Method
+    facts: dict[str, Any]
+    saved: list[State] = field(default_factory=list)
+    before: tuple[int, int, int] = (0, 0, 0)
+    seconds: float = 0.0
+    steady: bool = False
     started: float = field(default_factory=time.perf_counter)
-    counts: tuple[int, int] = (0, 0)
 
-    def control(self) -> Control:
-        accuracy, space = self.problem.accuracy, self.equation.space
-        return Control(
-            rtol=STEP_SHARE * accuracy.rtol,
-            atol=STEP_SHARE * accuracy.atol,
-            guard=guard(space, accuracy.atol)[space.constant :],
-            weights=error_weights(space),
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Counts of all methods that were used."""
+        now, before = self.method.counts, self.before
+        return before[0] + now[0], before[1] + now[1], before[2] + now[2]
+
+    def observe(self, index: int, depth: float) -> bool:  # noqa: ARG002
+        """Save the state; true where it is steady and that is to end the run."""
+        self.saved.append(self.method.state())
+        tolerance = self.problem.steady
+        self.steady = tolerance is not None and len(self.saved) > 1 and self.method.change() <= tolerance
+        return self.steady
+
+    def switched(self) -> bool:
+        """Go on with finite volumes, where the user left the choice and the finest grid does not suffice."""
+        from meanfield_pde.methods.finite_volume import FiniteVolume
+
+        if self.problem.method != "auto" or not isinstance(self.method, Spectral):
+            return False
+        before, spectral = self.counts, self.method
+        self.method = FiniteVolume.following(
+            self.problem, spectral.equation.space, spectral.coefficients, spectral.depth
         )
+        self.before = before
+        self.facts |= {
+            "switched_at": spectral.depth,
+            "switch_reason": f"the density needs more than solver.max_resolution = {spectral.size} grid points",
+        }
+        return True
 
-    def observe(self, index: int, depth: float, state: FloatArray) -> None:  # noqa: ARG002
-        coefficients = self.equation.coefficients(state)
-        diagnostics = observe(self.equation, coefficients)
-        self.saved.append(Saved(depth, self.equation.space, coefficients, diagnostics))
+    def solution(self, status: str, content: Mapping[str, Any] | None = None) -> Solution:
+        """Put together what was saved; with ``content`` a checkpoint."""
+        totals = Totals(status, *self.counts)
+        facts = {"method": self.method.name, **self.facts, **self.method.facts()}
+        seconds = self.seconds + time.perf_counter() - self.started
+        groups = {} if content is None else {checkpoints.GROUP: checkpoints.pack(content)}
+        own = self.method.variables(self.saved)
+        return assemble(self.problem, self.saved, totals, seconds, facts, own, groups)
 
-    def refine(self, depth: float, state: FloatArray) -> tuple[Semilinear, FloatArray, Control] | None:  # noqa: ARG002
-        coefficients = self.equation.coefficients(state)
-        finer = refined(self.problem, self.equation)
-        if finer is None:
-            return None
-        self.equation = finer
-        return finer.system(), finer.state(finer.space.pad(coefficients)), self.control()
+    def content(self) -> dict[str, Any]:
+        """All that is needed to go on."""
+        return {
+            "method": self.method.name,
+            "memory": self.method.memory(),
+            "facts": self.facts,
+            "saved": [state.content() for state in self.saved],
+            "before": list(self.before),
+            "seconds": self.seconds + time.perf_counter() - self.started,
+        }
 
-    def report(self, depth: float, step: float, accepted: int, rejected: int) -> None:
-        self.counts = (accepted, rejected)
-        if self.report_to is not None:
-            final, resolution = float(self.problem.depths[-1]), self.equation.space.resolution
-            self.report_to(Progress(depth, final, step, resolution, accepted, rejected))
-
-    def solution(self, totals: Totals) -> Solution:
-        return assemble(self.problem, self.saved, totals, time.perf_counter() - self.started)
+    @classmethod
+    def restored(cls, problem: Problem, content: Mapping[str, Any]) -> _Run:
+        """Invert ``content``."""
+        method = choose.restored(problem, content["method"], content["memory"])
+        saved = [choose.restored_state(problem, entry) for entry in content["saved"]]
+        accepted, rejected, evaluations = content["before"]
+        return cls(
+            problem,
+            method,
+            dict(content["facts"]),
+            saved,
+            (int(accepted), int(rejected), int(evaluations)),
+            float(content["seconds"]),
+        )
 
 
 def solve(
-    problem: Problem, progress: Callable[[Progress], None] | None = None, threads: int | None = None
+    problem: Problem,
+    progress: Callable[[Progress], None] | None = None,
+    threads: int | None = None,
+    *,
+    checkpoint: Checkpoint | None = None,
+    resume: Mapping[str, Any] | None = None,
+    interrupted: Callable[[], bool] = lambda: False,
+    announce: Callable[[str], None] = lambda text: None,
 ) -> Solution:
     """Solve ∂_t ρ + div(ρ(V[f] + F)) = σΔρ from the first to the last depth.
 
@@ -122,131 +159,111 @@ def solve(
         Called a few times a second.
     threads
         Threads; by default one for small problems, else all cores.
+    checkpoint
+        Where and how often to write checkpoints; None for none.
+    resume
+        Content of a checkpoint to go on from, bit by bit as if there had been no stop.
+    interrupted
+        Asked between steps; when true the run ends there.
+    announce
+        Told in one line which method was chosen and why, and when it changes.
 
     Raises
     ------
+    InputError
+        When the method does not serve the problem.
     StoppedError
         When the finest grid or the smallest step does not suffice; it carries what was reached.
     Interrupted
-        On Ctrl-C; it carries what was reached.
+        On Ctrl-C; it carries what was reached, with a checkpoint.
     """
     with limited(threads or fitting_threads(problem)):
-        return _solve(problem, progress)
+        run = _begun(problem, announce) if resume is None else _Run.restored(problem, resume)
+        between = _between(run, progress, checkpoint, interrupted)
+        try:
+            return _finished(run, between, announce)
+        except KeyboardInterrupt:
+            if not run.saved:
+                raise
+            raise Interrupted(run.solution("interrupted", run.content())) from None
 
 
-def _solve(problem: Problem, progress: Callable[[Progress], None] | None) -> Solution:
-    equation, state = start(problem)
-    run = _Run(problem, equation, progress)
-    try:
-        outcome = integrate(
-            equation.system(),
-            state,
-            problem.depths,
-            run.control(),
-            observe=run.observe,
-            refine=run.refine,
-            progress=run.report,
-        )
-    except KeyboardInterrupt:
-        if not run.saved:
-            raise
-        raise Interrupted(run.solution(Totals("interrupted", *run.counts, 0))) from None
-    totals = Totals("finished", outcome.accepted, outcome.rejected, outcome.evaluations)
-    if outcome.reason == "reached":
-        return run.solution(totals)
-    if not run.saved or outcome.depth > run.saved[-1].depth:
-        run.observe(-1, outcome.depth, outcome.state)
-    solution = run.solution(replace(totals, status="stopped"))
-    raise StoppedError(_explain(problem, outcome.reason, outcome.depth), solution)
+def _begun(problem: Problem, announce: Callable[[str], None]) -> _Run:
+    choice = choose.begin(problem)
+    announce(f"method: {choice.method.name} ({choice.reason})")
+    return _Run(problem, choice.method, {"method_reason": choice.reason})
 
 
-def _explain(problem: Problem, reason: str, depth: float) -> str:
-    final = problem.depths[-1]
+def _finished(run: _Run, between: Callable[[], None], announce: Callable[[str], None]) -> Solution:
+    """Go through all depths that are left."""
+    while True:
+        depths = [float(depth) for depth in run.problem.depths[len(run.saved) :]]
+        reason = travel(run.method, depths, run.observe, between)
+        if reason != "guard" or not run.switched():
+            break
+        announce(f"method: finite-volume from depth {run.facts['switched_at']:.6g} ({run.facts['switch_reason']})")
+    if reason == "reached":
+        return run.solution("steady" if run.steady else "finished")
+    if not run.saved or run.method.depth > run.saved[-1].depth:
+        run.saved.append(run.method.state())
+    raise StoppedError(_explain(run, reason), run.solution("stopped"))
+
+
+def _between(
+    run: _Run,
+    progress: Callable[[Progress], None] | None,
+    checkpoint: Checkpoint | None,
+    interrupted: Callable[[], bool],
+) -> Callable[[], None]:
+    """What is done between chunks of steps: report, write a checkpoint, heed an interrupt."""
+    reported = time.perf_counter()
+
+    def between() -> None:
+        nonlocal reported
+        if interrupted():
+            raise KeyboardInterrupt
+        if checkpoint is not None and run.saved and checkpoint.due():
+            checkpoint.write(run.solution("unfinished", run.content()).record)
+        if progress is not None and time.perf_counter() - reported >= SECONDS_PER_CHUNK:
+            reported = time.perf_counter()
+            method, final = run.method, float(run.problem.depths[-1])
+            accepted, rejected, _ = run.counts
+            progress(Progress(method.depth, final, method.step, method.name, method.size, accepted, rejected))
+
+    return between
+
+
+def _explain(run: _Run, reason: Reason) -> str:
+    problem, final = run.problem, run.problem.depths[-1]
+    where = f"stopped at depth {run.method.depth:.6g} of {final:g}"
+    finest = problem.accuracy.max_resolution
+    if reason == "guard" and run.method.name == "characteristics":
+        return f"{where}: the flow map needs more than solver.max_resolution = {finest} labels per node; raise it"
     if reason == "guard":
         return (
-            f"stopped at depth {depth:.6g} of {final:g}: the density needs more than "
-            f"solver.max_resolution = {problem.accuracy.max_resolution} grid points; "
-            "raise it, raise noise.sigma, or end earlier (time.final)"
+            f"{where}: the density needs more than solver.max_resolution = {finest} grid points; "
+            'raise it, raise noise.sigma, end earlier (time.final), or use solver.method = "auto"'
         )
     return (
-        f"stopped at depth {depth:.6g} of {final:g}: the step fell below rounding error; "
+        f"{where}: the step fell below rounding error; "
         "the velocity is too large: lower attention.beta or use normalization = 'softmax'"
     )
 
 
-def guard(space: Space, atol: float) -> FloatArray:
-    """Reciprocals of the largest coefficients of a resolved density.
-
-    The highest may not exceed a share of atol. From half the highest degree on, atol^(r²) bounds those of
-    relative degree r: smooth densities stay far below it, and symmetric ones, whose coefficients have gaps
-    that may hide the highest from view, cannot pass unseen.
-    """
-    relative = np.sqrt(space.eigenvalues / space.eigenvalues.max())
-    graded = np.where(relative >= 0.5, atol ** -(relative**2), 0.0)
-    return np.asarray(np.maximum(graded, space.tail_weights() / (TAIL_SHARE * atol)))
-
-
-def error_weights(space: Space) -> FloatArray:
-    """Growth with the degree: noise of the highest modes stays far below the tail of the spectrum."""
-    degree = np.sqrt(space.eigenvalues[space.constant :])
-    return np.asarray(TAIL_WEIGHT ** (degree / degree.max()))
-
-
-def start(problem: Problem) -> tuple[Equation, FloatArray]:
-    """Return equation and state on the coarsest grid that resolves the initial densities.
-
-    It is at least as fine as the one asked for.
+def resumed(record: Any, problem: Problem) -> Mapping[str, Any]:
+    """Content of the checkpoint that a record holds.
 
     Raises
     ------
-    ComputationError
-        When the finest grid does not.
+    InputError
+        When it holds none, or one that cannot be read.
     """
-    finest = problem.accuracy.max_resolution
-    space = problem.space.at_least(problem.initial.degree)
-    while space.resolution <= finest:
-        coefficients = _resolved(problem, space)
-        if coefficients is not None:
-            equation = problem.equation(space)
-            return equation, equation.state(coefficients)
-        if space.resolution == finest:
-            break
-        space = space.resized(min(finest, finer_resolution(space.resolution)))
-    raise ComputationError(
-        f"the initial density needs more than solver.max_resolution = {finest} "
-        "grid points; raise it, or choose a smoother initial density"
-    )
-
-
-def _resolved(problem: Problem, space: Space) -> FloatArray | None:
-    """Coefficients of the initial densities, None where the grid does not resolve them."""
-    last = space.resolution == problem.accuracy.max_resolution
-    try:
-        coefficients = problem.initial.coefficients(space, problem.auxiliary)
-        wide = problem.initial.coefficients(space.resized(3 * space.resolution), problem.auxiliary)
-    except InputError:
-        if last:
-            raise
-        return None  # a peak between the points of the grid
-    beyond = np.abs(wide[:, coefficients.shape[1] :]).max()
-    allowed = problem.accuracy.atol
-    worst = np.abs(coefficients * guard(space, allowed))[:, space.constant :].max()
-    return coefficients if worst <= 1.0 and beyond <= TAIL_SHARE * allowed else None
-
-
-def refined(problem: Problem, equation: Equation) -> Equation | None:
-    """Return the equation on the next finer grid, None beyond the finest."""
-    space, finest = equation.space, problem.accuracy.max_resolution
-    if space.resolution >= finest:
-        return None
-    return problem.equation(space.resized(min(finest, finer_resolution(space.resolution))))
-
-
-def finer_resolution(resolution: int) -> int:
-    """Next grid size: a quarter as fine again, rounded up to a size with fast transforms."""
-    from scipy.fft import next_fast_len
-
-    return int(next_fast_len(int(np.ceil(REFINEMENT * resolution)), real=True))
+    if checkpoints.GROUP not in record.groups:
+        raise InputError(f"holds no checkpoint (status: {record.attributes.get('status', 'unknown')})")
+    content = checkpoints.unpack(record.groups[checkpoints.GROUP])
+    if len(content.get("saved", ())) > len(problem.depths):
+        raise InputError("the checkpoint cannot be read (too many saved states)")
+    return content
 
 
 def fitting_threads(problem: Problem) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meanfield_pde.auxiliary import Auxiliary
     from meanfield_pde.spaces import Space
 
-__all__ = ["Initial", "fourier", "mixture", "sampled", "uniform", "vonmises"]
+__all__ = ["Initial", "Tokens", "fourier", "mixture", "sampled", "uniform", "vonmises"]
 
 Profile = Callable[[FloatArray], FloatArray]
 
@@ -23,6 +23,40 @@ Profile = Callable[[FloatArray], FloatArray]
 NEGATIVE = 1e-2
 #: Random plane waves that a perturbation is made of, and the typical length of their wave vectors.
 WAVES, WAVE_LENGTH = 12, 2.0
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens one by one: ρ(0, ·|z_j) is a sum of Dirac masses.
+
+    Parameters
+    ----------
+    places
+        Their coordinates, (1 or aux, tokens); one row serves all nodes.
+    masses
+        Their masses, of the same shape or (1, tokens), positive; each row is divided by its sum.
+
+    Raises
+    ------
+    InputError
+        When shapes do not fit, or a number is not finite or a mass not positive.
+    """
+
+    places: FloatArray
+    masses: FloatArray
+
+    def __post_init__(self) -> None:
+        if (
+            self.places.ndim != 2
+            or self.places.size == 0
+            or self.masses.shape not in {self.places.shape, (1, self.places.shape[1])}
+        ):
+            raise InputError(
+                "initial tokens: places must be (1 or aux, tokens) with masses of that shape or (1, tokens), "
+                f"got shapes {self.places.shape} and {self.masses.shape}"
+            )
+        if not (np.isfinite(self.places).all() and np.isfinite(self.masses).all() and self.masses.min() > 0):
+            raise InputError("initial tokens: places must be finite, masses finite and positive")
 
 
 @dataclass(frozen=True)
@@ -40,6 +74,8 @@ class Initial:
         ε in [0, 1) and the seed of g, which differs from node to node.
     degree
         Degree that a grid must reach at least to see the profile at all.
+    tokens
+        Tokens one by one in the place of the profile, which is then ignored; turned, but not perturbed.
     """
 
     profile: Profile
@@ -47,6 +83,7 @@ class Initial:
     perturbation: float = 0.0
     seed: int = 0
     degree: int = 1
+    tokens: Tokens | None = None
 
     def coefficients(self, space: Space, auxiliary: Auxiliary) -> FloatArray:
         """Coefficients (aux, coefficients) on this grid, of mass one.
@@ -54,20 +91,10 @@ class Initial:
         Raises
         ------
         InputError
-            When the profile is not finite, is negative, or has no mass.
+            When the profile is not finite, is negative, or has no mass, or when there are tokens instead.
         """
         count = auxiliary.nodes.size
-        values = np.asarray(self.profile(space.points), dtype=np.float64)
-        if values.shape not in {(len(space.points),), (1, len(space.points)), (count, len(space.points))}:
-            raise InputError(
-                f"initial density: must have one value a point (and node), got shape {values.shape}"
-            )
-        if not np.isfinite(values).all():
-            raise InputError("initial density: must be finite everywhere")
-        if values.min() < -NEGATIVE * values.max():
-            raise InputError(f"initial density: must not be negative, got {values.min():.3g}")
-        values = np.broadcast_to(values, (count, len(space.points)))
-        result = space.analyse(values)
+        result = space.analyse(self.profile_values(space, count))
         if self.turns != 0.0:
             result = space.rotate(result, 2.0 * np.pi * self.turns * auxiliary.nodes)
         if self.perturbation != 0.0:
@@ -77,6 +104,35 @@ class Initial:
         if not (result[:, 0] > 0).all():
             raise InputError("initial density: must have a positive mass at every node")
         return result / result[:, :1]
+
+    def grid_values(self, space: Space, auxiliary: Auxiliary) -> FloatArray:
+        """Values (aux, points), not turned, with negative undershoot of an interpolated table at zero."""
+        count = auxiliary.nodes.size
+        values = np.maximum(self.profile_values(space, count), 0.0)
+        return values * (1.0 + self.perturbation * self._noise(space, count)) if self.perturbation else values
+
+    def profile_values(self, space: Space, count: int) -> FloatArray:
+        """Values (aux, points) of the profile on a grid, neither turned nor perturbed.
+
+        Raises
+        ------
+        InputError
+            When they are not finite or negative, or when there are tokens instead.
+        """
+        if self.tokens is not None:
+            raise InputError(
+                "initial density: single tokens have none; use noise.sigma = 0 and the method characteristics"
+            )
+        values = np.asarray(self.profile(space.points), dtype=np.float64)
+        if values.shape not in {(len(space.points),), (1, len(space.points)), (count, len(space.points))}:
+            raise InputError(
+                f"initial density: must have one value a point (and node), got shape {values.shape}"
+            )
+        if not np.isfinite(values).all():
+            raise InputError("initial density: must be finite everywhere")
+        if values.min() < -NEGATIVE * values.max():
+            raise InputError(f"initial density: must not be negative, got {values.min():.3g}")
+        return np.broadcast_to(values, (count, len(space.points)))
 
     def _noise(self, space: Space, count: int) -> FloatArray:
         """g, (aux, points): random plane waves in the embedding, the same on every grid."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -32,12 +32,19 @@ from meanfield_pde.spaces.circle import Circle
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.attention.scattered import ScatteredField
     from meanfield_pde.config import Configuration
     from meanfield_pde.config import Head as HeadConfiguration
     from meanfield_pde.encodings import Encoding
     from meanfield_pde.spaces import Space
 
 __all__ = ["Accuracy", "Problem", "build"]
+
+
+MethodName = Literal["auto", "spectral", "finite-volume", "characteristics"]
+
+#: Grid points in the shortest wave of a drift that is interpolated, what may be left out, the finest grid.
+DRIFT_POINTS, DRIFT_ERROR, DRIFT_GRID = 24, 1e-13, 2**14
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,12 @@ class Problem:
         For the output: a title, and the complete TOML where there is one.
     keep_density
         Whether every saved state keeps its joint density, or the last one alone.
+    method
+        "auto", "spectral", "finite-volume" or "characteristics".
+    steady
+        End at the first saved depth at which no low coefficient changes faster than this; None: never.
+    label
+        Name in messages.
 
     Raises
     ------
@@ -104,6 +117,9 @@ class Problem:
     title: str = ""
     configuration: str = ""
     keep_density: bool = True
+    method: MethodName = "auto"
+    steady: float | None = None
+    label: str = "problem"
 
     def __post_init__(self) -> None:
         depths = np.asarray(self.depths, dtype=np.float64)
@@ -138,6 +154,25 @@ class Problem:
                 f"problem: drift must give finite components of shape {shape}, got {drift.shape}"
             )
         return Equation(AttentionField(space, self.attention, self.accuracy.kernel), drift, self.sigma)
+
+
+    def scattered(self) -> ScatteredField:
+        """Return attention and drift between scattered tokens, on a grid that resolves both."""
+        from meanfield_pde.attention.scattered import ScatteredField, kernel_space
+
+        space = kernel_space(self.space, self.attention)
+        while not self._drift_is_resolved(space) and space.resolution < DRIFT_GRID:
+            space = space.resized(2 * space.resolution)
+        equation = self.equation(space)
+        return ScatteredField(equation.attention, equation.drift)
+
+    def _drift_is_resolved(self, space: Space) -> bool:
+        """Whether local interpolation on this grid leaves nothing out of the drift."""
+        if self.drift is None:
+            return True
+        spectrum = np.abs(space.analyse(np.asarray(self.drift(space), dtype=np.float64).T))
+        high = spectrum * (np.sqrt(space.eigenvalues) > space.resolution / DRIFT_POINTS)
+        return bool(high.max() <= DRIFT_ERROR * spectrum.max())
 
 
 def build(configuration: Configuration) -> Problem:
@@ -178,6 +213,9 @@ def build(configuration: Configuration) -> Problem:
         title=configuration.title,
         configuration=configuration.to_toml(),
         keep_density=configuration.output.density == "all",
+        method=solver.method,
+        steady=configuration.time.tolerance if configuration.time.stop == "steady" else None,
+        label=configuration.label,
     )
 
 
@@ -292,6 +330,9 @@ def _initial(configuration: Configuration, auxiliary: Auxiliary) -> Initial:
     from meanfield_pde import config
 
     table = configuration.initial
+    if table.kind == "points":
+        tokens = initial.Tokens(*config.initial_points(configuration, auxiliary.nodes.size))
+        return Initial(initial.uniform, table.turns, tokens=tokens)
     profile: initial.Profile = initial.uniform
     degree = 1
     if table.kind == "fourier":

@@ -11,29 +11,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield_pde import shipped
+from meanfield_pde import clusters, plateaus, shipped
 from meanfield_pde.errors import InputError
-from meanfield_pde.observables import DESCRIPTIONS, compare_state
+from meanfield_pde.observables import DESCRIPTIONS
 from meanfield_pde.records import Attribute, Record, Variable, read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.methods import State
     from meanfield_pde.problem import Problem
     from meanfield_pde.spaces import Space
 
-__all__ = ["Saved", "Solution", "Totals", "assemble", "open_solution", "summary"]
+__all__ = ["Solution", "Totals", "assemble", "open_solution", "summary"]
 
 
-@dataclass(frozen=True)
-class Saved:
-    """One saved state: its depth, grid, coefficients (aux, …) and diagnostics."""
-
-    depth: float
-    space: Space
-    coefficients: FloatArray
-    diagnostics: Mapping[str, float]
+#: Attributes that the closing table shows.
+FACTS = (
+    "status",
+    "method",
+    "method_reason",
+    "switched_at",
+    "switch_reason",
+    "resolution",
+    "labels",
+    "atoms",
+    "steps",
+    "rejected",
+    "seconds",
+    "w1",
+    "w2",
+)
 
 
 @dataclass(frozen=True)
@@ -102,15 +110,31 @@ def summary(record: Record) -> dict[str, Any]:
     last = {name: float(record[name][-1]) for name in DESCRIPTIONS}
     facts = {
         name: record.attributes[name]
-        for name in ("status", "method", "resolution", "steps", "rejected", "seconds", "w1", "w2")
+        for name in FACTS
         if name in record.attributes
     }
     worst = {"mass_error": float(record["mass_error"].max()), "minimum": float(record["minimum"].min())}
-    return {"depth": float(record["time"][-1]), **last, **worst, **facts}
+    events = {"plateaus": plateaus.describe(record)}
+    return {"depth": float(record["time"][-1]), **last, **worst, **facts, **events}
 
 
-def assemble(problem: Problem, saved: list[Saved], totals: Totals, seconds: float) -> Solution:
-    """Put all saved states on the finest grid that was used. Empties ``saved`` as it goes, to spare memory.
+def assemble(
+    problem: Problem,
+    saved: Sequence[State],
+    totals: Totals,
+    seconds: float,
+    facts: Mapping[str, Attribute],
+    own: Mapping[str, Variable],
+    groups: Mapping[str, Record],
+) -> Solution:
+    """Put all saved states on the finest grid that was used.
+
+    Parameters
+    ----------
+    facts, own
+        Attributes and datasets of the method.
+    groups
+        A checkpoint, or none.
 
     Raises
     ------
@@ -120,15 +144,15 @@ def assemble(problem: Problem, saved: list[Saved], totals: Totals, seconds: floa
     if not saved:
         raise InputError("solution: no state was saved yet")
     finest = max((state.space for state in saved), key=lambda space: space.resolution)
-    comparison = compare_state(finest, problem.auxiliary, finest.pad(saved[-1].coefficients))
+    comparison = saved[-1].comparison(problem.auxiliary)
     variables = _grid(problem, finest) | _diagnostics(saved) | _states(problem, finest, saved)
+    variables |= _clusters(problem, saved) | own
     attributes: dict[str, Attribute] = {
         "title": problem.title,
         "configuration": problem.configuration,
         "meanfield_pde_version": shipped.version(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "method": "spectral",
         "resolution": finest.resolution,
         "status": totals.status,
         "steps": totals.steps,
@@ -138,10 +162,11 @@ def assemble(problem: Problem, saved: list[Saved], totals: Totals, seconds: floa
         "space": finest.name,
         "w1": comparison.w1,
         "w2": comparison.w2,
+        **facts,
     }
     if finest.period is not None:
         attributes["period"] = finest.period
-    return Solution(Record(variables, attributes))
+    return Solution(Record(variables, attributes, groups))
 
 
 def _grid(problem: Problem, space: Space) -> dict[str, Variable]:
@@ -160,36 +185,43 @@ def _grid(problem: Problem, space: Space) -> dict[str, Variable]:
     }
 
 
-def _diagnostics(saved: list[Saved]) -> dict[str, Variable]:
+def _diagnostics(saved: Sequence[State]) -> dict[str, Variable]:
     series = {
         name: Variable(("time",), np.array([state.diagnostics[name] for state in saved]), text, "1")
         for name, text in DESCRIPTIONS.items()
     }
     depths = np.array([state.depth for state in saved])
-    grids = np.array([state.space.resolution for state in saved])
+    sizes = np.array([state.size for state in saved])
     return {
         "time": Variable(("time",), depths, "depth t", "1"),
-        "grid_size": Variable(("time",), grids, "grid points in use at this depth", "1"),
+        "grid_size": Variable(("time",), sizes, "grid points, cells or labels in use at this depth", "1"),
         **series,
     }
 
 
-def _states(problem: Problem, space: Space, saved: list[Saved]) -> dict[str, Variable]:
-    """Densities, marginals and conditional means of all saved states; ``saved`` is empty afterwards."""
+def _clusters(problem: Problem, saved: Sequence[State]) -> dict[str, Variable]:
+    """Clusters of the marginal over depth, and the plateaus on which they hardly change."""
+    found = [clusters.find(state.space, state.spectrum(problem.auxiliary)) for state in saved]
+    order = np.array([state.diagnostics["order_parameter"] for state in saved])
+    return plateaus.variables([state.depth for state in saved], order, found)
+
+
+def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str, Variable]:
+    """Densities, marginals and conditional means of all saved states."""
     times, nodes, points = len(saved), problem.auxiliary.nodes.size, len(space.points)
     kept = times if problem.keep_density else 1
     density = np.empty((kept, nodes, points))
     marginal = np.empty((times, points))
     mean, length = np.empty((times, nodes)), np.empty((times, nodes))
-    last = saved[-1].depth
-    while saved:
-        coefficients = space.pad(saved.pop().coefficients)
-        index = len(saved)
-        moments = space.first_moment(coefficients)
+    for index, state in enumerate(saved):
+        moments = state.moments()
         mean[index], length[index] = space.locate(moments), np.linalg.norm(moments, axis=-1)
-        marginal[index] = space.synthesise(problem.auxiliary.mean(coefficients))
         if kept == times or index == times - 1:
-            density[index if kept == times else 0] = space.synthesise(coefficients)
+            own = density[index if kept == times else 0]
+            own[:] = state.joint(space)
+            marginal[index] = problem.auxiliary.mean(own)
+        else:
+            marginal[index] = state.marginal(problem.auxiliary, space)
     first = "time" if kept == times else "state"
     variables = {
         "density": Variable((first, "aux", "token"), density, "conditional density ρ(t, θ | z)", "1/rad"),
@@ -200,5 +232,6 @@ def _states(problem: Problem, space: Space, saved: list[Saved]) -> dict[str, Var
         "conditional_length": Variable(("time", "aux"), length, "length of the conditional mean", "1"),
     }
     if first == "state":
-        variables["state"] = Variable(("state",), np.array([last]), "depth t of the kept density", "1")
+        depth = np.array([saved[-1].depth])
+        variables["state"] = Variable(("state",), depth, "depth t of the kept density", "1")
     return variables

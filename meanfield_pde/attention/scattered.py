@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meanfield_pde.spaces import Space
     from meanfield_pde.spaces.base import Atoms
 
-__all__ = ["ScatteredField", "kernel_space"]
+__all__ = ["ScatteredField", "kernel_space", "largest_exponent"]
 
 #: Error of interpolation, relative to the largest value nearby.
 INTERPOLATION = 1e-15
@@ -43,10 +43,14 @@ def kernel_space(space: Space, attention: Attention) -> Space:
 def _resolution(space: Space, attention: Attention, head: Head) -> int:
     if head.kernel is not None:
         return _sampled_resolution(space, head)
+    return space.interpolation_resolution(largest_exponent(attention, head), INTERPOLATION)
+
+
+def largest_exponent(attention: Attention, head: Head) -> float:
+    """Largest |ξ| = |βB E_z(x)| of a query."""
     shifts = attention.encoding.shifts
     longest = 1.0 if shifts is None else 1.0 + float(np.linalg.norm(shifts, axis=1).max())
-    exponent = head.beta * float(np.linalg.norm(head.metric, 2)) * longest
-    return space.interpolation_resolution(exponent, INTERPOLATION)
+    return head.beta * float(np.linalg.norm(head.metric, 2)) * longest
 
 
 def _sampled_resolution(space: Space, head: Head) -> int:

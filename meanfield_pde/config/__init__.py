@@ -15,6 +15,7 @@ from meanfield_pde.config.tables import (
     bias_table,
     data_files,
     encoding_table,
+    initial_points,
     initial_table,
     prompt_angles,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "encoding_table",
     "estimate_memory",
     "find_file",
+    "initial_points",
     "initial_table",
     "load",
     "loads",

@@ -22,7 +22,7 @@ from meanfield_pde.config.values import (
 
 __all__ = ["Initial", "MixtureComponent"]
 
-KINDS = ("uniform", "fourier", "vonmises", "mixture", "table")
+KINDS = ("uniform", "fourier", "vonmises", "mixture", "table", "points")
 
 
 def _mode_row(value: object) -> object:
@@ -50,16 +50,19 @@ class Initial(Table):
 
     options: ClassVar[Options] = {
         "kind": {
-            "uniform": (),
-            "fourier": ("modes",),
-            "vonmises": ("center", "concentration"),
-            "mixture": ("components",),
-            "table": ("file", "dataset"),
+            "uniform": ("perturbation", "seed"),
+            "fourier": ("modes", "perturbation", "seed"),
+            "vonmises": ("center", "concentration", "perturbation", "seed"),
+            "mixture": ("components", "perturbation", "seed"),
+            "table": ("file", "dataset", "perturbation", "seed"),
+            "points": ("angles", "weights", "file", "dataset", "weights_dataset"),
         }
     }
-    required: ClassVar[tuple[str, ...]] = ("modes", "concentration", "components", "file")
+    required: ClassVar[tuple[str, ...]] = ("modes", "concentration", "components")
 
-    kind: Annotated[Literal["uniform", "fourier", "vonmises", "mixture", "table"], choice(*KINDS)] = "uniform"
+    kind: Annotated[
+        Literal["uniform", "fourier", "vonmises", "mixture", "table", "points"], choice(*KINDS)
+    ] = "uniform"
     modes: Annotated[tuple[Mode, ...], listing("a list of rows [m, a, phi]")] | None = None
     center: Finite = 0.0
     concentration: NonNegative | None = None
@@ -68,9 +71,31 @@ class Initial(Table):
     ) = None
     file: Name | None = None
     dataset: Name | None = None
+    weights_dataset: Name | None = None
+    angles: Annotated[tuple[Finite, ...], listing("a list of angles in radians, at least one")] | None = None
+    weights: Annotated[tuple[Positive, ...], listing("a list of numbers > 0, one per angle")] | None = None
     turns: Finite = 0.0
     perturbation: Annotated[float, number(least=0, below=1)] = 0.0
     seed: Index = 0
+
+    @model_validator(mode="after")
+    def _file_where_needed(self) -> Self:
+        if self.kind == "table" and self.file is None:
+            raise RuleError("file", 'is required with kind = "table" and is missing')
+        if self.kind != "points":
+            return self
+        if (self.angles is None) == (self.file is None):
+            raise RuleError("angles", "must be given, or file, and not both", value=self.angles)
+        if self.angles is None and self.weights is not None:
+            raise RuleError("weights", "has no effect with file: use weights_dataset", value=self.weights)
+        for key in ("dataset", "weights_dataset"):
+            if self.file is None and getattr(self, key) is not None:
+                raise RuleError(key, "has no effect without file", value=getattr(self, key))
+        if self.weights is not None and self.angles is not None and len(self.weights) != len(self.angles):
+            raise RuleError(
+                "weights", f"must have one entry per angle, that is {len(self.angles)} of them", value=self.weights
+            )
+        return self
 
     @model_validator(mode="after")
     def _fourier_density_is_not_negative(self) -> Self:

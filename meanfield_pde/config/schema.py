@@ -211,10 +211,12 @@ def _count_or_depths(value: object) -> object:
 class Time(Table):
     """Depth at which the computation ends, and the depths at which states are saved."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"stop"})
+    options: ClassVar[Options] = {"stop": {"final": (), "steady": ("tolerance",)}}
 
     final: Positive
     save: Annotated[int | tuple[float, ...], BeforeValidator(_count_or_depths)] = 101
+    stop: Annotated[Literal["final", "steady"], choice("final", "steady")] = "final"
+    tolerance: Positive = 1e-8
 
     @model_validator(mode="after")
     def _depths_cover_the_interval(self) -> Self:
@@ -234,10 +236,11 @@ class Time(Table):
 
 
 class Solver(Table):
-    """Time stepper, its tolerances, and the finest grid it may refine to."""
+    """Method, its tolerances, and the most grid points (or labels per node) it may refine to."""
 
     method: Annotated[
-        Literal["auto", "spectral"], choice("auto", "spectral", later=("finite-volume", "characteristics"))
+        Literal["auto", "spectral", "finite-volume", "characteristics"],
+        choice("auto", "spectral", "finite-volume", "characteristics"),
     ] = "auto"
     rtol: Annotated[float, number(least=1e-14, most=0.1)] = 1e-8
     atol: Annotated[float, number(least=1e-14, most=0.1)] = 1e-10
@@ -245,6 +248,7 @@ class Solver(Table):
 
 
 class Output(Table):
-    """What the output file holds of the density: all saved states, or the last one."""
+    """What the file holds of the density, all saved states or the last, and seconds between checkpoints."""
 
     density: Annotated[Literal["all", "last"], choice("all", "last")] = "all"
+    checkpoint: NonNegative = 30.0

@@ -23,6 +23,7 @@ __all__ = [
     "bias_table",
     "data_files",
     "encoding_table",
+    "initial_points",
     "initial_table",
     "prompt_angles",
 ]
@@ -177,6 +178,40 @@ def initial_table(configuration: Configuration, nodes: int) -> NDArray[np.float6
             f"row {worst} (from 0) of {path.name} has {masses[worst]:.9g}"
         )
     return densities
+
+
+def initial_points(
+    configuration: Configuration, nodes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Angles and masses of ``initial.kind = "points"``, (1 or nodes, tokens) each; equal masses by default.
+
+    Raises
+    ------
+    InputError
+        The shape is wrong, or a mass is not positive.
+    """
+    import numpy as np
+
+    table, what = configuration.initial, f"{configuration.label}: [initial]"
+    if table.angles is not None:
+        angles = np.array([table.angles])
+        return angles, np.ones_like(angles) if table.weights is None else np.array([table.weights])
+    path = find_file(table.file or "", configuration.source, f"{what} file")
+    angles = np.atleast_2d(read_table(path, table.dataset, f"{what} file"))
+    if angles.ndim != 2 or angles.shape[0] not in {1, nodes} or angles.size == 0:
+        raise InputError(
+            f"{what} file: must have one row of angles, or one per node ({nodes}), "
+            f"{path.name} has the shape {angles.shape}"
+        )
+    if table.weights_dataset is None:
+        return angles, np.ones_like(angles)
+    masses = np.atleast_2d(read_table(path, table.weights_dataset, f"{what} weights_dataset"))
+    if masses.shape not in {angles.shape, (1, angles.shape[1])} or masses.min() <= 0:
+        raise InputError(
+            f"{what} weights_dataset: must hold numbers > 0, one per angle, found the shape {masses.shape} "
+            f"and the least {masses.min():g}"
+        )
+    return angles, masses
 
 
 def data_files(configuration: Configuration) -> tuple[Path, ...]:

@@ -104,6 +104,15 @@ class Space(Protocol):
     def divergence(self, flux: FloatArray) -> FloatArray:
         """Coefficients of the divergence of a tangential field (..., points, d − 1), dealiased."""
 
+    def cell_means(self, coefficients: FloatArray) -> FloatArray:
+        """Means (..., points) over the cells about the grid points, of a function with these coefficients."""
+
+    def work(self, velocity: FloatArray) -> FloatArray:
+        """∫ of a velocity along the line from every grid point to the next, (rows, faces), where there is a line."""
+
+    def line(self) -> tuple[FloatArray, FloatArray, bool]:
+        """Volumes of the cells, conductances of the faces between them, and whether the line is closed."""
+
     def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
         """Rotate the functions (rows, coefficients) by one angle a row: (Rρ)(x) = ρ(R⁻¹x)."""
 
@@ -149,6 +158,11 @@ class Space(Protocol):
         self, coefficients: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
         """W_order between a density and atoms at these coordinates, by geodesic distance."""
+
+    def wasserstein_atoms(
+        self, places: FloatArray, masses: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
+    ) -> float:
+        """W_order between two sets of atoms."""
 
     def compiled_rates(self) -> Mapping[str, Rate]:
         """Compiled rates, where there are any, by what they serve: "banded", "convolution", "factored"."""

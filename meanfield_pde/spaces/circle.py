@@ -109,6 +109,21 @@ class Circle:
         spectrum = fourier.complex_view(self.analyse(flux[..., 0]))
         return fourier.interleaved(1j * np.arange(self.modes + 1) * spectrum)
 
+    def cell_means(self, coefficients: FloatArray) -> FloatArray:
+        """Multiply mode m by sin(mh/2)/(mh/2)."""
+        spectrum = fourier.complex_view(coefficients)
+        factor = np.sinc(np.arange(spectrum.shape[-1]) / self.resolution)
+        return self.synthesise(fourier.interleaved(spectrum * factor))
+
+    def work(self, velocity: FloatArray) -> FloatArray:
+        """Fourth-order quadrature from four neighbours: local, so that rough velocities make no ripples."""
+        one, two, three = (np.roll(velocity, -shift, axis=-1) for shift in (1, 2, -1))
+        return np.asarray(TURN / self.resolution / 24.0 * (13.0 * (velocity + one) - two - three))
+
+    def line(self) -> tuple[FloatArray, FloatArray, bool]:
+        """Equal cells around the circle."""
+        return self.weights, 1.0 / self.weights, True
+
     def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
         """Multiply mode m of row j by exp(−i m α_j)."""
         spectrum = fourier.complex_view(coefficients)
@@ -199,12 +214,18 @@ class Circle:
     def wasserstein(
         self, coefficients: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
-        """W₁ or W₂ by arc length (POT's solver for the circle), the density by its quantiles."""
-        import ot
-
+        """W₁ or W₂ by arc length, the density by its quantiles."""
         quantiles = _quantiles(coefficients)
         shares = np.full(quantiles.size, 1.0 / quantiles.size)
-        cost = ot.wasserstein_circle(quantiles / TURN, atoms / TURN % 1.0, shares, weights, p=order)
+        return self.wasserstein_atoms(quantiles, shares, atoms, weights, order)
+
+    def wasserstein_atoms(
+        self, places: FloatArray, masses: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
+    ) -> float:
+        """W₁ or W₂ by arc length (POT's solver for the circle)."""
+        import ot
+
+        cost = ot.wasserstein_circle(places / TURN % 1.0, atoms / TURN % 1.0, masses, weights, p=order)
         return float(TURN * max(float(np.ravel(cost)[0]), 0.0) ** (1.0 / order))
 
     def embed(self, places: FloatArray) -> FloatArray:

@@ -1,0 +1,209 @@
+"""Saved labels: their diagnostics, the histogram that stands for their density, and their trajectories."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from meanfield_pde.clusters import DEGREE
+from meanfield_pde.energies import scattered_energy
+from meanfield_pde.methods.labels import Cloud, Labels
+from meanfield_pde.observables import Comparison, scattered_attention_entropy
+from meanfield_pde.records import Variable
+from solvers.panels import ORDER, Panels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.attention.scattered import ScatteredField
+    from meanfield_pde.auxiliary import Auxiliary
+    from meanfield_pde.problem import Problem
+    from meanfield_pde.spaces import Space
+
+__all__ = ["LabelState", "cloud_content", "histogram", "observe", "restored_cloud", "trajectories"]
+
+TURN = 2.0 * math.pi
+#: Places on every panel between which the mass is spread evenly in the histogram.
+PLACES = np.linspace(-1.0, 1.0, 4 * ORDER + 1)
+NODES = np.polynomial.legendre.leggauss(ORDER)[0]
+#: Panels whose polynomial leaves out more than this are spread between their labels.
+ROUGH = 1e-3
+
+
+@dataclass(frozen=True)
+class LabelState:
+    """Labels at a depth; ``space`` is the grid of their histogram."""
+
+    depth: float
+    space: Space
+    cloud: Cloud
+    diagnostics: Mapping[str, float]
+
+    @property
+    def size(self) -> int:
+        """Labels per node, the most of any."""
+        return int(np.diff(self.cloud.labels.starts).max())
+
+    def joint(self, space: Space) -> FloatArray:
+        """Conservative histogram: the mass in every cell about a grid point over its width."""
+        return histogram(self.cloud, space)
+
+    def marginal(self, auxiliary: Auxiliary, space: Space) -> FloatArray:
+        """Mean histogram."""
+        return auxiliary.mean(histogram(self.cloud, space))
+
+    def moments(self) -> FloatArray:
+        """Σ mass x."""
+        atoms = self.cloud.atoms
+        return atoms.sums(self.space.embed(atoms.places))
+
+    def spectrum(self, auxiliary: Auxiliary) -> FloatArray:
+        """Exact, up to the degree that clusters feel."""
+        return auxiliary.mean(self.space.resized(3 * DEGREE + 1).analyse_atoms(self.cloud.atoms))
+
+    def comparison(self, auxiliary: Auxiliary) -> Comparison:
+        """Exact, between atoms."""
+        atoms, moments = self.cloud.atoms, self.moments()
+        positions = self.space.locate(moments)
+        masses = auxiliary.weights[atoms.rows] * atoms.masses
+        w1, w2 = (
+            self.space.wasserstein_atoms(atoms.places, masses, positions, auxiliary.weights, order)
+            for order in (1, 2)
+        )
+        return Comparison(positions, np.linalg.norm(moments, axis=-1), w1, w2)
+
+    def content(self) -> dict[str, Any]:
+        """Labels and atoms."""
+        return {
+            "method": "characteristics",
+            "depth": self.depth,
+            "cloud": cloud_content(self.cloud),
+            "diagnostics": dict(self.diagnostics),
+        }
+
+    @classmethod
+    def restored(cls, problem: Problem, content: Mapping[str, Any]) -> LabelState:
+        """Invert ``content``."""
+        return cls(content["depth"], problem.space, restored_cloud(content["cloud"]), content["diagnostics"])
+
+
+def observe(problem: Problem, field: ScatteredField, cloud: Cloud) -> dict[str, float]:
+    """All diagnostics, by the names of ``observables.DESCRIPTIONS``; entropy and minimum are the histogram's."""
+    atoms, auxiliary, space = cloud.atoms, problem.auxiliary, problem.space
+    joint = histogram(cloud, space)
+    marginal = auxiliary.mean(joint)
+    moments = atoms.sums(space.embed(atoms.places))
+    speed = (field.velocity(atoms) ** 2).sum(axis=1)
+    energy = scattered_energy(field, atoms)
+    return {
+        "mass_error": float(np.abs(atoms.sums(np.ones(atoms.places.size)) - 1.0).max()),
+        "minimum": float(joint.min()),
+        "interaction_energy": energy,
+        "free_energy": -energy,
+        "dissipation": float(auxiliary.mean(atoms.sums(speed))),
+        "entropy": float(-special.xlogy(marginal, marginal) @ space.weights),
+        "order_parameter": float(np.linalg.norm(auxiliary.mean(moments))),
+        "conditional_concentration": float(auxiliary.mean(np.linalg.norm(moments, axis=-1))),
+        "attention_entropy": scattered_attention_entropy(field, atoms),
+        "spectral_tail": math.nan,
+    }
+
+
+def histogram(cloud: Cloud, space: Space) -> FloatArray:
+    """Conditional densities as the mass in the cell about every grid point over its width, (aux, points).
+
+    Between the labels of a panel mass is spread as its polynomials say, so that smooth densities look smooth;
+    atoms fall into one cell. The masses of the cells add up to one.
+    """
+    points = len(space.weights)
+    width = TURN / points
+    if cloud.labels.panels is None:
+        atoms = cloud.atoms
+        cell = np.floor(atoms.places / width + 0.5).astype(np.intp) % points
+        rows = cloud.labels.starts.size - 1
+        counted = np.bincount(atoms.rows * points + cell, weights=atoms.masses, minlength=rows * points)
+        return counted.reshape(rows, points) / width
+    result = np.empty((cloud.labels.starts.size - 1, points))
+    for row, (places, masses) in enumerate(_pieces(cloud, cloud.labels.panels)):
+        edges = width * (np.arange(points + 1) - 0.5) - places[0]
+        turns = np.floor(edges / TURN)
+        below = turns + np.interp(edges - TURN * turns, places - places[0], masses)
+        result[row] = np.diff(below) / width
+    return result
+
+
+def _pieces(cloud: Cloud, panels: Panels) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """For every row lifted places over one turn, and the mass below them: linear in between."""
+    values, density = cloud.panel_places, cloud.labels.density
+    places = Panels.sampled(values, PLACES)
+    for index in np.flatnonzero(Panels.tails(values) > ROUGH):  # a polynomial would overshoot between labels
+        places[index] = np.interp(PLACES, NODES, values[index])
+    half = ((panels.right - panels.left) / 2.0)[:, None]
+    below = half * Panels.accumulated(density, PLACES)
+    for row in range(cloud.labels.starts.size - 1):
+        chosen = panels.row == row
+        start = np.concatenate([[0.0], np.cumsum(below[chosen, -1])])
+        mass = np.maximum.accumulate((start[:-1, None] + below[chosen]).ravel()) / start[-1]
+        lifted = np.maximum.accumulate(places[chosen].ravel())
+        lifted = np.minimum(lifted, lifted[0] + TURN)
+        yield np.append(lifted, lifted[0] + TURN), np.append(mass, 1.0)
+
+
+def trajectories(clouds: Sequence[Cloud], *, every: bool) -> dict[str, Variable]:
+    """Positions of the labels of the last cloud at all depths, or at the last; rows are filled up by weight 0.
+
+    Labels that came later are placed, at depths before, by the polynomials of the panels of that depth.
+    """
+    labels = clouds[-1].labels
+    counts = np.diff(labels.starts)
+    rows = np.repeat(np.arange(counts.size), counts)
+    index = np.minimum(np.arange(counts.max()), counts[:, None] - 1) + labels.starts[:-1, None]
+    weight = np.where(np.arange(counts.max()) < counts[:, None], labels.masses[index], 0.0)
+    kept = clouds if every else clouds[-1:]
+    position = np.stack([_placed(cloud, labels, rows)[index] for cloud in kept]) % TURN
+    first = "time" if every else "state"
+    text = "angle of the label (flow map X(t, ℓ, z))"
+    return {
+        "position": Variable((first, "aux", "label"), position, text, "rad"),
+        "label_weight": Variable(("aux", "label"), weight, "mass of the label: a quadrature of ρ(0, ·|z)", "1"),
+        "label_start": Variable(("aux", "label"), labels.places[index], "initial angle ℓ of the label", "rad"),
+    }
+
+
+def _placed(cloud: Cloud, labels: Labels, rows: IntArray) -> FloatArray:
+    """Lifted angles, in this cloud, of labels that may have come later."""
+    panels = cloud.labels.panels
+    if panels is None or cloud.labels is labels:
+        return cloud.places
+    index, local = panels.place(rows, labels.places)
+    return Panels.evaluate(cloud.panel_places, index, local)
+
+
+def cloud_content(cloud: Cloud) -> dict[str, Any]:
+    """Arrays that make up a cloud."""
+    labels, panels = cloud.labels, cloud.labels.panels
+    shared = {"starts": labels.starts, "group": cloud.group, "lift": cloud.lift, "positions": cloud.positions}
+    if panels is None:
+        return shared | {"places": labels.places, "masses": labels.masses}
+    return shared | {
+        "left": panels.left,
+        "right": panels.right,
+        "row": panels.row,
+        "density": labels.density,
+    }
+
+
+def restored_cloud(content: Mapping[str, Any]) -> Cloud:
+    """Invert ``cloud_content``."""
+    starts = content["starts"].astype(np.intp)
+    if "left" in content:
+        panels = Panels(content["left"], content["right"], content["row"].astype(np.intp))
+        labels = Labels.of_panels(panels, content["density"], starts.size - 1)
+    else:
+        labels = Labels(content["places"], content["masses"], starts, None, np.empty((0, ORDER)))
+    return Cloud(labels, content["group"].astype(np.intp), content["lift"], content["positions"])

@@ -1,0 +1,203 @@
+"""Labels of the flow map: a quadrature of the initial densities, and what has become of it.
+
+The conditional density ρ(t, ·|z) is the image of its initial density under the flow map X(t, ·, z). On a closed
+line the map keeps the order of labels. Where neighbours separate, the panel that holds them is halved; labels
+that have come together for good move as one *atom*.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.spaces import Atoms
+from solvers.panels import ORDER, Panels
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import BoolArray, FloatArray, IntArray
+
+__all__ = ["Cloud", "Labels"]
+
+TURN = 2.0 * math.pi
+#: Labels become one atom only when they are closer by this factor than they were at the start.
+CONTRACTION = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Initial places and masses of labels, ordered by row (auxiliary node) and place.
+
+    Parameters
+    ----------
+    places, masses
+        (labels,) each; the masses of a row sum to one.
+    starts
+        Row j has the labels ``starts[j]`` to ``starts[j + 1]``.
+    panels
+        The Gauss panels whose nodes the labels are, None for tokens that are given one by one.
+    density
+        Initial density at the nodes of the panels, (panels, ORDER), empty without panels.
+    """
+
+    places: FloatArray
+    masses: FloatArray
+    starts: IntArray
+    panels: Panels | None
+    density: FloatArray
+
+    @staticmethod
+    def of_panels(panels: Panels, density: FloatArray, rows: int) -> Labels:
+        """Gauss nodes with the masses of the initial density."""
+        counts = ORDER * np.bincount(panels.row, minlength=rows)
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+        return Labels(panels.nodes.ravel(), (density * panels.weights).ravel(), starts, panels, density)
+
+    @staticmethod
+    def of_tokens(places: FloatArray, masses: FloatArray, starts: IntArray) -> Labels:
+        """Tokens at any places; they are put in order."""
+        rows = np.repeat(np.arange(starts.size - 1), np.diff(starts))
+        order = np.lexsort((places % TURN, rows))
+        return Labels(places[order] % TURN, masses[order], starts, None, np.empty((0, ORDER)))
+
+    @cached_property
+    def rows(self) -> IntArray:
+        """Row of every label."""
+        return np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Labels at a depth.
+
+    Parameters
+    ----------
+    labels
+        What they were at the start.
+    group
+        Atom that every label belongs to, (labels,); atoms are ordered by row.
+    lift
+        Turns by which a label lies further than its atom on the lifted line, (labels,).
+    positions
+        Lifted angles of the atoms, (atoms,).
+    """
+
+    labels: Labels
+    group: IntArray
+    lift: FloatArray
+    positions: FloatArray
+
+    @staticmethod
+    def start(labels: Labels) -> Cloud:
+        """Every label by itself, at its place."""
+        count = labels.places.size
+        return Cloud(labels, np.arange(count), np.zeros(count), labels.places.copy())
+
+    @cached_property
+    def _first(self) -> IntArray:
+        """A label of every atom."""
+        return np.unique(self.group, return_index=True)[1]
+
+    @cached_property
+    def _starts(self) -> IntArray:
+        """First atom of every row, and the number of atoms."""
+        counts = np.bincount(self.labels.rows[self._first], minlength=self.labels.starts.size - 1)
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+
+    @cached_property
+    def masses(self) -> FloatArray:
+        """Masses of the atoms."""
+        return np.bincount(self.group, weights=self.labels.masses, minlength=self.positions.size)
+
+    @property
+    def atoms(self) -> Atoms:
+        """The atoms."""
+        return self.moved(self.positions)
+
+    def moved(self, positions: FloatArray) -> Atoms:
+        """The atoms at other positions."""
+        return Atoms(positions, self.masses, self._starts)
+
+    @cached_property
+    def places(self) -> FloatArray:
+        """Lifted angles of the labels, (labels,)."""
+        return np.asarray(self.positions[self.group] + TURN * self.lift)
+
+    @property
+    def panel_places(self) -> FloatArray:
+        """Lifted angles at the nodes of the panels, (panels, ORDER)."""
+        return self.places.reshape(-1, ORDER)
+
+    def unresolved(self) -> FloatArray:
+        """Mass of every panel times what its polynomial leaves out of the flow map, (panels,)."""
+        masses = np.abs(self.labels.masses).reshape(-1, ORDER).sum(axis=1)
+        return np.asarray(masses * Panels.tails(self.panel_places))
+
+    def halved(self, chosen: BoolArray) -> Cloud:
+        """Halve the chosen panels; their new labels are atoms of their own."""
+        labels = self.labels
+        assert labels.panels is not None
+        density = Panels.on_halves(labels.density, chosen)
+        finer = Labels.of_panels(labels.panels.halved(chosen), density, labels.starts.size - 1)
+        places = Panels.on_halves(self.panel_places, chosen).ravel()
+        repeats = np.where(chosen, 2, 1)
+        fresh = np.repeat(np.repeat(chosen, repeats), ORDER)
+        group = np.repeat(self.group.reshape(-1, ORDER), repeats, axis=0).ravel()
+        group[fresh] = self.positions.size + np.arange(np.count_nonzero(fresh))
+        return _gathered(finer, group, places)
+
+    def merged(self, distance: float) -> Cloud:
+        """Join atoms of a row that have come together: closer than ``distance``, and closer than at the start."""
+        rows, starts = self.labels.rows[self._first], self.labels.places[self._first]
+        place = self.positions % TURN
+        order = np.lexsort((place, rows))
+        following = np.append(order[1:], order[:1])
+        last = self._starts[1:] - 1
+        following[last] = order[self._starts[:-1]]
+        separation = _distance(place[order], place[following])
+        together = (separation < distance) & (
+            separation <= CONTRACTION * _distance(starts[order], starts[following])
+        )
+        together &= order != following
+        if not together.any():
+            return self
+        # Runs in the order on the circle, the one that goes over the seam of a row joined with its first.
+        breaks = np.ones(order.size, dtype=bool)
+        breaks[1:] = ~together[:-1]
+        breaks[self._starts[:-1]] = True
+        run = np.cumsum(breaks) - 1
+        seam = together[last] & (run[last] > run[self._starts[:-1]])
+        target = np.arange(run[-1] + 1)
+        target[run[last[seam]]] = run[self._starts[:-1][seam]]
+        atom = np.empty(order.size, dtype=np.intp)
+        atom[order] = target[run]
+        return _gathered(self.labels, atom[self.group], self.places)
+
+    def at(self, positions: FloatArray) -> Cloud:
+        """Move the atoms."""
+        return replace(self, positions=positions)
+
+
+def _distance(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Arc between two angles."""
+    difference = np.abs(first - second) % TURN
+    return np.minimum(difference, TURN - difference)
+
+
+def _gathered(labels: Labels, key: IntArray, places: FloatArray) -> Cloud:
+    """Atoms of the labels with equal keys, at their centres of mass, ordered by row."""
+    first, group = np.unique(key, return_index=True, return_inverse=True)[1:]
+    order = np.argsort(labels.rows[first], kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    group, anchor = rank[group], places[first[order]]
+    # Relative to one of the labels: labels that coincide stay where they are to the last bit.
+    lift = np.round((places - anchor[group]) / TURN)
+    offset = places - TURN * lift - anchor[group]
+    weights = np.abs(labels.masses) + 1e-300
+    total = np.bincount(group, weights=weights, minlength=order.size)
+    moment = np.bincount(group, weights=weights * offset, minlength=order.size)
+    return Cloud(labels, group, lift, anchor + moment / total)

@@ -1,0 +1,90 @@
+"""Labels for the initial densities: Gauss panels where a grid resolves them, tokens where not."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.errors import ComputationError
+from meanfield_pde.methods.labels import Labels
+from meanfield_pde.methods.spectral import resolved_start
+from meanfield_pde.spaces import Atoms
+from solvers.panels import ORDER, Panels
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.initial import Tokens
+    from meanfield_pde.problem import Problem
+
+__all__ = ["initial_labels"]
+
+TURN = 2.0 * math.pi
+#: Grid on which initial densities are interpolated, relative to the one that resolves them.
+OVERSAMPLING = 8
+#: Share of atol that a panel may leave out of the initial mass, and the smallest that means anything.
+SHARE, SMALLEST = 0.1, 1e-14
+#: Rounds of halving: panels get 2^-40 of a turn wide at most.
+ROUNDS = 40
+
+
+def initial_labels(problem: Problem) -> Labels:
+    """Labels with masses that represent the initial densities.
+
+    Smooth densities: Gauss panels, as many labels per node as the grid has points, more where a density is
+    steep. Tokens, and tables that are too rough for the finest grid: one label each.
+    """
+    if problem.initial.tokens is not None:
+        return _tokens(problem, problem.initial.tokens)
+    try:
+        space, coefficients = resolved_start(problem)
+    except ComputationError:
+        return _grid_tokens(problem)
+    fine = space.resized(OVERSAMPLING * space.resolution)
+    return _panels(problem, lambda atoms: fine.interpolate(fine.synthesise(fine.pad(coefficients)), atoms))
+
+
+def _panels(problem: Problem, density_at) -> Labels:  # noqa: ANN001
+    rows = problem.auxiliary.nodes.size
+    panels = Panels.even(rows, max(2, -(-problem.space.resolution // ORDER)), TURN)
+    tolerance = max(SHARE * problem.accuracy.atol, SMALLEST)
+    for _ in range(ROUNDS):
+        density = _sampled(panels, rows, density_at)
+        coarse = Panels.tails(density) * (panels.right - panels.left) > tolerance
+        if not coarse.any():
+            break
+        panels = panels.halved(coarse)
+    labels = Labels.of_panels(panels, density, rows)
+    mass = np.add.reduceat(labels.masses, labels.starts[:-1])
+    return Labels.of_panels(panels, density / mass[panels.row][:, None], rows)
+
+
+def _sampled(panels: Panels, rows: int, density_at) -> FloatArray:  # noqa: ANN001
+    starts = np.concatenate([[0], np.cumsum(ORDER * np.bincount(panels.row, minlength=rows))])
+    places = panels.nodes.ravel()
+    values = density_at(Atoms(places, np.ones(places.size), starts.astype(np.intp)))
+    return np.asarray(values).reshape(-1, ORDER)
+
+
+def _turned(problem: Problem, places: FloatArray, masses: FloatArray) -> Labels:
+    """Labels for the same or own places (1 or aux, tokens) and masses at every node, shifted by the turns."""
+    nodes = problem.auxiliary.nodes
+    shape = (nodes.size, places.shape[1])
+    shift = TURN * problem.initial.turns * nodes[:, None]
+    masses = np.broadcast_to(masses / masses.sum(axis=1, keepdims=True), shape)
+    starts = places.shape[1] * np.arange(nodes.size + 1, dtype=np.intp)
+    return Labels.of_tokens((np.broadcast_to(places, shape) + shift).ravel(), masses.ravel(), starts)
+
+
+def _tokens(problem: Problem, tokens: Tokens) -> Labels:
+    return _turned(problem, tokens.places, tokens.masses)
+
+
+def _grid_tokens(problem: Problem) -> Labels:
+    """One token at every point of the grid that the table (or the configuration) has."""
+    space = problem.space.at_least(1)
+    rough = problem.initial
+    values = rough.grid_values(problem.space.resized(max(space.resolution, 2 * rough.degree)), problem.auxiliary)
+    places = TURN * np.arange(values.shape[1]) / values.shape[1]
+    return _turned(problem, places[None], values)
