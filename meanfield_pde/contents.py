@@ -40,7 +40,10 @@ SOLUTION: Mapping[str, tuple[str, ...]] = {
 }
 
 #: What may stand for all depths: the last state alone, under a dimension of its own.
-LAST_ONLY: Mapping[str, tuple[str, ...]] = {"density": ("state", "aux", "token")}
+LAST_ONLY: Mapping[str, tuple[str, ...]] = {
+    "density": ("state", "aux", "token"),
+    "position": ("state", "aux", "label"),
+}
 
 #: The datasets that a solution may hold besides.
 _OPTIONAL: Mapping[str, tuple[str, ...]] = {
@@ -48,8 +51,17 @@ _OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "conditional_mean": ("time", "aux"),
     "conditional_length": ("time", "aux"),
     "position": ("time", "aux", "label"),
-    "label_weight": ("label",),
+    "label_weight": ("aux", "label"),
+    "label_start": ("aux", "label"),
     "state": ("state",),
+    "grid_size": _TIME,
+    "cluster_count": _TIME,
+    "cluster_mass": ("time", "cluster"),
+    "cluster_position": ("time", "cluster"),
+    "plateau_start": ("plateau",),
+    "plateau_end": ("plateau",),
+    "plateau_clusters": ("plateau",),
+    "plateau_order_parameter": ("plateau",),
 }
 
 #: Where NaN says that there is no such thing; infinity says nothing anywhere.
@@ -62,15 +74,26 @@ _UNDEFINED = frozenset(
         "attention_entropy",
         "spectral_tail",
         "conditional_mean",
+        "cluster_mass",
+        "cluster_position",
     }
 )
+
+#: Datasets that count.
+_COUNTS = frozenset({"grid_size", "cluster_count", "plateau_clusters"})
 
 #: The attributes that a solution has, and those that it may have.
 _TEXTS = ("title", "configuration", "meanfield_pde_version", "created", "command")
 _FURTHER: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("status", "method", "space"), str),
-    **dict.fromkeys(("resolution", "steps", "rejected", "evaluations"), int),
-    **dict.fromkeys(("seconds", "period", "w1", "w2"), (int, float)),
+    **dict.fromkeys(
+        ("status", "method", "method_reason", "switch_reason", "density_kind", "space"), str
+    ),
+    **dict.fromkeys(
+        ("resolution", "steps", "rejected", "evaluations", "labels", "atoms", "first_order_steps"), int
+    ),
+    **dict.fromkeys(
+        ("seconds", "period", "w1", "w2", "switched_at", "conceded", "negative_mass_cut"), (int, float)
+    ),
 }
 
 # Axes and their ticks are computed without overflow up to here, far beyond any result.
@@ -93,8 +116,8 @@ def check_solution(record: Record) -> None:
     optional = {name: dims for name, dims in _OPTIONAL.items() if name in record}
     record.require(optional)
     for name in (*SOLUTION, *optional):
-        if record[name].dtype.kind != "f":
-            raise InputError(f"dataset {name!r} must hold floating-point numbers, found {record[name].dtype}")
+        if record[name].dtype.kind not in ("iu" if name in _COUNTS else "f"):
+            raise InputError(f"dataset {name!r} must hold {'integers' if name in _COUNTS else 'floating-point numbers'}, found {record[name].dtype}")
         _check_finite(name, record[name], undefined=name in _UNDEFINED)
     _check_coordinates(record)
     order, most = record["order_parameter"], record["conditional_concentration"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scipy import fft
 
 from meanfield_pde import checkpoint as checkpoints
-from meanfield_pde.errors import ComputationError, InputError
+from meanfield_pde.errors import ComputationError
 from meanfield_pde.methods import choose
 from meanfield_pde.methods.spectral import Spectral
 from meanfield_pde.solution import Solution, Totals, assemble
@@ -120,6 +120,7 @@ class _Run:
             "facts": self.facts,
             "saved": [state.content() for state in self.saved],
             "before": list(self.before),
+            "data": dict(self.problem.data),
             "seconds": self.seconds + time.perf_counter() - self.started,
         }
 
@@ -248,22 +249,6 @@ def _explain(run: _Run, reason: Reason) -> str:
         f"{where}: the step fell below rounding error; "
         "the velocity is too large: lower attention.beta or use normalization = 'softmax'"
     )
-
-
-def resumed(record: Any, problem: Problem) -> Mapping[str, Any]:
-    """Content of the checkpoint that a record holds.
-
-    Raises
-    ------
-    InputError
-        When it holds none, or one that cannot be read.
-    """
-    if checkpoints.GROUP not in record.groups:
-        raise InputError(f"holds no checkpoint (status: {record.attributes.get('status', 'unknown')})")
-    content = checkpoints.unpack(record.groups[checkpoints.GROUP])
-    if len(content.get("saved", ())) > len(problem.depths):
-        raise InputError("the checkpoint cannot be read (too many saved states)")
-    return content
 
 
 def fitting_threads(problem: Problem) -> int:

@@ -31,6 +31,8 @@ from meanfield_pde.initial import Initial
 from meanfield_pde.spaces.circle import Circle
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.scattered import ScatteredField
     from meanfield_pde.config import Configuration
@@ -100,6 +102,8 @@ class Problem:
         End at the first saved depth at which no low coefficient changes faster than this; None: never.
     label
         Name in messages.
+    data
+        Digests of the data files, for checkpoints.
 
     Raises
     ------
@@ -120,6 +124,7 @@ class Problem:
     method: MethodName = "auto"
     steady: float | None = None
     label: str = "problem"
+    data: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         depths = np.asarray(self.depths, dtype=np.float64)
@@ -216,6 +221,7 @@ def build(configuration: Configuration) -> Problem:
         method=solver.method,
         steady=configuration.time.tolerance if configuration.time.stop == "steady" else None,
         label=configuration.label,
+        data=configuration.digests(),
     )
 
 

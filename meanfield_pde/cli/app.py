@@ -92,17 +92,17 @@ def solve(  # noqa: PLR0913, PLR0917 (one parameter a flag)
     quiet: Quiet = False,
     overwrite: Overwrite = False,
     threads: Threads = None,
-    resume: Annotated[bool, typer.Option("--resume", hidden=True)] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint in OUT.h5, if there is one.")
+    ] = False,
 ) -> None:
     """Solve the PDE and write the solution."""
     from meanfield_pde.cli.process import limit_threads
     from meanfield_pde.cli.report import Report
     from meanfield_pde.cli.solving import Job, run
 
-    if resume:
-        raise InputError("--resume: is not available yet in this version")
     limit_threads(threads)
-    job = Job(config, tuple(settings or ()), output, overwrite=overwrite, threads=threads)
+    job = Job(config, tuple(settings or ()), output, overwrite=overwrite, threads=threads, resume=resume)
     run(job, Report(as_json=as_json, quiet=quiet))
 
 

@@ -64,7 +64,7 @@ def _run(given: list[str]) -> int:
             raise
         raise InputError(f"{error.format_message()} (`{_help_for(given)}` tells more)") from None
     if status == INTERRUPTED:  # typer returns it where it catches the interrupt itself
-        raise Interrupted("interrupted; nothing was written")
+        raise Interrupted("interrupted; nothing was written since the last checkpoint")
     return status if isinstance(status, int) else 0
 
 

@@ -16,6 +16,10 @@ REDRAW = 0.1
 """Seconds between two updates: steps may be much shorter."""
 
 
+UNITS = {"finite-volume": "cells", "characteristics": "labels"}
+"""What the resolution of a method counts."""
+
+
 class State(Protocol):
     """How far a computation is."""
 
@@ -32,8 +36,12 @@ class State(Protocol):
         """Size of the current step."""
 
     @property
+    def method(self) -> str:
+        """Method in use."""
+
+    @property
     def resolution(self) -> int:
-        """Grid points of the current grid."""
+        """Grid points, cells or labels per node."""
 
     @property
     def rejected(self) -> int:
@@ -52,12 +60,12 @@ def progress_bar(*, wanted: bool) -> Iterator[Callable[[State], None] | None]:
     columns = (
         TextColumn("depth {task.completed:.4g}/{task.total:.4g}"),
         BarColumn(),
-        TextColumn("step {task.fields[step]:.2e}  {task.fields[resolution]} angles"),
+        TextColumn("step {task.fields[step]:.2e}  {task.fields[resolution]} {task.fields[unit]}"),
         TextColumn("{task.fields[rejected]} rejected"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0, step=0.0, resolution=0, rejected=0)
+        task = bar.add_task("", total=1.0, step=0.0, resolution=0, unit="angles", rejected=0)
         last = 0.0
 
         def update(state: State) -> None:
@@ -71,6 +79,7 @@ def progress_bar(*, wanted: bool) -> Iterator[Callable[[State], None] | None]:
                     total=state.final,
                     step=state.step,
                     resolution=state.resolution,
+                    unit=UNITS.get(state.method, "angles"),
                     rejected=state.rejected,
                 )
 

@@ -1,5 +1,6 @@
 """The whole configuration: all tables, the rules between them, and TOML text that reads back equal."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -67,6 +68,18 @@ class Configuration(Table):
     def to_toml(self) -> str:
         """Return the complete TOML, defaults and overrides resolved; it reads back equal."""
         return toml(self.content())
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of every data file, by the key that names it.
+
+        Raises
+        ------
+        InputError
+            One of them does not exist.
+        """
+        from meanfield_pde.config.tables import named_files
+
+        return {place: hashlib.sha256(path.read_bytes()).hexdigest() for place, path in named_files(self).items()}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Configuration) and self.content() == other.content()

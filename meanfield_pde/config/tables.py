@@ -25,6 +25,7 @@ __all__ = [
     "encoding_table",
     "initial_points",
     "initial_table",
+    "named_files",
     "prompt_angles",
 ]
 
@@ -215,7 +216,12 @@ def initial_points(
 
 
 def data_files(configuration: Configuration) -> tuple[Path, ...]:
-    """All files that the configuration reads its data from.
+    """All files that the configuration reads its data from, as ``named_files``."""
+    return tuple(named_files(configuration).values())
+
+
+def named_files(configuration: Configuration) -> dict[str, Path]:
+    """All files that the configuration reads its data from, by the key that names each.
 
     Raises
     ------
@@ -229,11 +235,11 @@ def data_files(configuration: Configuration) -> tuple[Path, ...]:
         "[initial] file": configuration.initial.file,
         "[prompt] per_node": prompt.per_node if prompt is not None else None,
     } | {f"[attention] {head.place('file')}": head.file for head in heads if head.bias == "table"}
-    return tuple(
-        find_file(name, configuration.source, f"{configuration.label}: {place}")
+    return {
+        place: find_file(name, configuration.source, f"{configuration.label}: {place}")
         for place, name in names.items()
         if name is not None
-    )
+    }
 
 
 def _used_file(encoding: Encoding) -> str | None:

@@ -178,7 +178,7 @@ def trajectories(clouds: Sequence[Cloud], *, every: bool) -> dict[str, Variable]
 def _placed(cloud: Cloud, labels: Labels, rows: IntArray) -> FloatArray:
     """Lifted angles, in this cloud, of labels that may have come later."""
     panels = cloud.labels.panels
-    if panels is None or cloud.labels is labels:
+    if panels is None or np.array_equal(cloud.labels.places, labels.places):
         return cloud.places
     index, local = panels.place(rows, labels.places)
     return Panels.evaluate(cloud.panel_places, index, local)
