@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on as if it had not been stopped, within the file of its solution."""
+"""Checkpoints: all that a run needs to go on as if it had not been stopped, in the file of its solution."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from meanfield_pde.errors import InputError
 from meanfield_pde.records import Record, Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 __all__ = ["GROUP", "Checkpoint", "pack", "unpack"]
 
 #: Name of the group in the file.
 GROUP = "checkpoint"
-#: Share of the time that writing may take: the interval grows where writing is slow.
+#: Share of the time that putting together and writing may take: a positive interval grows where it is slow.
 WRITING_SHARE = 0.05
 
 
 def pack(content: Mapping[str, Any]) -> Record:
-    """Record of nested dictionaries and lists of numbers, texts and arrays; an array that occurs twice is kept once."""
+    """Record of nested dictionaries and lists of numbers, texts and arrays; equal objects are kept once."""
     arrays: list[np.ndarray[Any, Any]] = []
     places: dict[int, int] = {}
 
@@ -96,24 +96,28 @@ class Checkpoint:
     path
         The file of the solution, replaced as a whole by every checkpoint.
     interval
-        Seconds of wall time between two of them; longer where writing takes long.
+        Seconds of wall time between two of them, longer where writing takes long; 0: after every chunk of
+        steps, a few times a second, whatever it costs.
     overwrite
         Whether a file that is there at first may be replaced.
+    kept
+        Whether the file holds a checkpoint of this run.
     """
 
     path: Path
     interval: float
     overwrite: bool = False
+    kept: bool = False
     _written: float = field(default_factory=time.monotonic)
     _seconds: float = 0.0
 
     def due(self) -> bool:
         """Tell whether it is time."""
         waiting = max(self.interval, self._seconds / WRITING_SHARE)
-        return time.monotonic() - self._written >= waiting
+        return self.interval == 0.0 or time.monotonic() - self._written >= waiting
 
-    def write(self, record: Record) -> None:
-        """Write, and from then on replace what was written.
+    def write(self, make: Callable[[], Record]) -> None:
+        """Write what ``make`` gives, and from then on replace what was written.
 
         Raises
         ------
@@ -121,7 +125,7 @@ class Checkpoint:
             As `Record.save`; what was there before stays.
         """
         started = time.monotonic()
-        record.save(self.path, overwrite=self.overwrite)
-        self.overwrite = True
+        make().save(self.path, overwrite=self.overwrite or self.kept)
+        self.kept = True
         self._written = time.monotonic()
         self._seconds = self._written - started

@@ -85,9 +85,7 @@ _COUNTS = frozenset({"grid_size", "cluster_count", "plateau_clusters"})
 #: The attributes that a solution has, and those that it may have.
 _TEXTS = ("title", "configuration", "meanfield_pde_version", "created", "command")
 _FURTHER: Mapping[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(
-        ("status", "method", "method_reason", "switch_reason", "density_kind", "space"), str
-    ),
+    **dict.fromkeys(("status", "method", "method_reason", "switch_reason", "density_kind", "space"), str),
     **dict.fromkeys(
         ("resolution", "steps", "rejected", "evaluations", "labels", "atoms", "first_order_steps"), int
     ),
@@ -117,7 +115,9 @@ def check_solution(record: Record) -> None:
     record.require(optional)
     for name in (*SOLUTION, *optional):
         if record[name].dtype.kind not in ("iu" if name in _COUNTS else "f"):
-            raise InputError(f"dataset {name!r} must hold {'integers' if name in _COUNTS else 'floating-point numbers'}, found {record[name].dtype}")
+            raise InputError(
+                f"dataset {name!r} must hold {'integers' if name in _COUNTS else 'floating-point numbers'}, found {record[name].dtype}"
+            )
         _check_finite(name, record[name], undefined=name in _UNDEFINED)
     _check_coordinates(record)
     order, most = record["order_parameter"], record["conditional_concentration"]

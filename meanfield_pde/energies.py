@@ -53,7 +53,9 @@ def scattered_energy(field: ScatteredField, atoms: Atoms) -> float:
 
     def average(integrand: FloatArray) -> float:
         shape = (integrand.shape[0], len(field.space.weights))
-        return float(auxiliary.mean(atoms.sums(field.space.interpolate(np.broadcast_to(integrand, shape), atoms))))
+        return float(
+            auxiliary.mean(atoms.sums(field.space.interpolate(np.broadcast_to(integrand, shape), atoms)))
+        )
 
     return float(sum(_head_energy(head, coefficients, average) for head in field.field.heads))
 
@@ -72,7 +74,7 @@ def _head_energy(head: HeadField, coefficients: FloatArray, average: Callable[[F
 
 
 def linear_potential(head: HeadField, coefficients: FloatArray, factor: float = 1.0) -> FloatArray:
-    """(1 − ω) ∫⟨Bu, w⟩ e^b df + ω ∫⟨Bu, w⟩ e^b dπ, (aux or 1, points): Φ at β = 0; ``factor`` is that of f."""
+    """(1 − ω) ∫⟨Bu, w⟩ e^b df + ω ∫⟨Bu, w⟩ e^b dπ, (aux or 1, points): Φ at β = 0; f times a factor."""
     setting = head.setting
     moment = setting.space.first_moment(coefficients)
     encoding = setting.attention.encoding

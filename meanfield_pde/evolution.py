@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scipy import fft
 
 from meanfield_pde import checkpoint as checkpoints
-from meanfield_pde.errors import ComputationError
+from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.methods import choose
 from meanfield_pde.methods.spectral import Spectral
 from meanfield_pde.solution import Solution, Totals, assemble
@@ -60,6 +60,10 @@ class Interrupted(KeyboardInterrupt):
         self.solution = solution
 
 
+class _Asked(KeyboardInterrupt):
+    """An interrupt between two steps, so that the run can go on from there."""
+
+
 @dataclass
 class _Run:
     """A solve under way: the method, what was saved so far, and what is to be told of it."""
@@ -99,7 +103,7 @@ class _Run:
         self.before = before
         self.facts |= {
             "switched_at": spectral.depth,
-            "switch_reason": f"the density needs more than solver.max_resolution = {spectral.size} grid points",
+            "switch_reason": f"the density needs more than {spectral.size} grid points (solver.max_resolution)",
         }
         return True
 
@@ -148,7 +152,7 @@ def solve(
     checkpoint: Checkpoint | None = None,
     resume: Mapping[str, Any] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
-    announce: Callable[[str], None] = lambda text: None,
+    announce: Callable[[str], None] = lambda _: None,
 ) -> Solution:
     """Solve ∂_t ρ + div(ρ(V[f] + F)) = σΔρ from the first to the last depth.
 
@@ -174,19 +178,22 @@ def solve(
     InputError
         When the method does not serve the problem.
     StoppedError
-        When the finest grid or the smallest step does not suffice; it carries what was reached.
+        When the finest grid or the smallest step does not suffice, or a checkpoint cannot be written; it
+        carries what was reached.
     Interrupted
-        On Ctrl-C; it carries what was reached, with a checkpoint.
+        When ``interrupted`` says so; it carries what was reached, with a checkpoint. On a KeyboardInterrupt
+        amid a step as well, without one.
     """
     with limited(threads or fitting_threads(problem)):
         run = _begun(problem, announce) if resume is None else _Run.restored(problem, resume)
         between = _between(run, progress, checkpoint, interrupted)
         try:
             return _finished(run, between, announce)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             if not run.saved:
                 raise
-            raise Interrupted(run.solution("interrupted", run.content())) from None
+            content = run.content() if isinstance(error, _Asked) else None  # a step may be half done
+            raise Interrupted(run.solution("interrupted", content)) from None
 
 
 def _begun(problem: Problem, announce: Callable[[str], None]) -> _Run:
@@ -202,7 +209,8 @@ def _finished(run: _Run, between: Callable[[], None], announce: Callable[[str], 
         reason = travel(run.method, depths, run.observe, between)
         if reason != "guard" or not run.switched():
             break
-        announce(f"method: finite-volume from depth {run.facts['switched_at']:.6g} ({run.facts['switch_reason']})")
+        depth, why = run.facts["switched_at"], run.facts["switch_reason"]
+        announce(f"method: finite-volume from depth {depth:.6g} ({why})")
     if reason == "reached":
         return run.solution("steady" if run.steady else "finished")
     if not run.saved or run.method.depth > run.saved[-1].depth:
@@ -216,15 +224,15 @@ def _between(
     checkpoint: Checkpoint | None,
     interrupted: Callable[[], bool],
 ) -> Callable[[], None]:
-    """What is done between chunks of steps: report, write a checkpoint, heed an interrupt."""
+    """Return what is done between chunks of steps: heed an interrupt, write a checkpoint, report."""
     reported = time.perf_counter()
 
     def between() -> None:
         nonlocal reported
         if interrupted():
-            raise KeyboardInterrupt
+            raise _Asked
         if checkpoint is not None and run.saved and checkpoint.due():
-            checkpoint.write(run.solution("unfinished", run.content()).record)
+            _write(run, checkpoint)
         if progress is not None and time.perf_counter() - reported >= SECONDS_PER_CHUNK:
             reported = time.perf_counter()
             method, final = run.method, float(run.problem.depths[-1])
@@ -234,12 +242,22 @@ def _between(
     return between
 
 
+def _write(run: _Run, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint; where that fails, stop, so that the user may make room and go on."""
+    try:
+        checkpoint.write(lambda: run.solution("unfinished", run.content()).record)
+    except (InputError, ComputationError) as error:
+        depth, final = run.method.depth, run.problem.depths[-1]
+        reached = run.solution("unfinished", run.content())
+        raise StoppedError(f"stopped at depth {depth:.6g} of {final:g}: {error}", reached) from error
+
+
 def _explain(run: _Run, reason: Reason) -> str:
     problem, final = run.problem, run.problem.depths[-1]
     where = f"stopped at depth {run.method.depth:.6g} of {final:g}"
     finest = problem.accuracy.max_resolution
     if reason == "guard" and run.method.name == "characteristics":
-        return f"{where}: the flow map needs more than solver.max_resolution = {finest} labels per node; raise it"
+        return f"{where}: the flow map needs more than {finest} labels per node; raise solver.max_resolution"
     if reason == "guard":
         return (
             f"{where}: the density needs more than solver.max_resolution = {finest} grid points; "

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import secrets
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +16,12 @@ from meanfield_pde.errors import ComputationError, InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_target", "replacing"]
+__all__ = ["check_target", "remove_leftovers", "replacing"]
+
+#: Temporary files say by whom they are written: the computer and the process.
+_PARTIAL = re.compile(r"\.meanfield-pde-(?P<computer>.*)-(?P<process>\d+)-[0-9a-f]{16}\.partial")
+#: Seconds after which nobody is still writing, whoever it was.
+_ABANDONED = 24 * 3600.0
 
 
 def check_target(path: str | Path, *, overwrite: bool = False) -> Path:
@@ -64,7 +72,8 @@ def replacing(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         The file could not be written: full disk, input/output error.
     """
     target = check_target(path, overwrite=overwrite)
-    temporary = target.parent / f".meanfield-pde-{secrets.token_hex(8)}.partial"
+    name = f".meanfield-pde-{_computer()}-{os.getpid()}-{secrets.token_hex(8)}.partial"
+    temporary = target.parent / name
     try:
         # Created here, and not by tempfile, so that the result has the permissions of any new file.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
@@ -77,6 +86,35 @@ def replacing(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
     with suppress(OSError):  # not every file system can synchronise a folder; the data are safe by now
         _synchronise(target.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of `replacing` whose process was killed: on this computer, or a day ago."""
+    for path in folder.glob(".meanfield-pde-*.partial"):
+        with suppress(OSError):
+            if _abandoned(path):
+                path.unlink()
+
+
+def _abandoned(path: Path) -> bool:
+    found = _PARTIAL.fullmatch(path.name)
+    if found is not None and found["computer"] == _computer() and not _runs(int(found["process"])):
+        return True
+    return time.time() - path.lstat().st_mtime > _ABANDONED
+
+
+def _computer() -> str:
+    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node())[:64]
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # that of another user
+    return True
 
 
 def _move(temporary: Path, target: Path, *, overwrite: bool) -> None:

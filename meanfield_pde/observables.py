@@ -83,7 +83,7 @@ def attention_entropy(attention: AttentionField, coefficients: FloatArray, densi
 
 
 def scattered_attention_entropy(field: ScatteredField, atoms: Atoms) -> float:
-    """The same for a law that is a sum of atoms."""
+    """Return the same for a law that is a sum of atoms."""
     coefficients = field.space.analyse_atoms(atoms)
     shape = (field.field.attention.auxiliary.nodes.size, len(field.space.weights))
     total = 0.0

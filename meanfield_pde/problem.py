@@ -160,12 +160,12 @@ class Problem:
             )
         return Equation(AttentionField(space, self.attention, self.accuracy.kernel), drift, self.sigma)
 
-
     def scattered(self) -> ScatteredField:
         """Return attention and drift between scattered tokens, on a grid that resolves both."""
         from meanfield_pde.attention.scattered import ScatteredField, kernel_space
 
         space = kernel_space(self.space, self.attention)
+        self.equation(space)  # refuses a drift that does not fit
         while not self._drift_is_resolved(space) and space.resolution < DRIFT_GRID:
             space = space.resized(2 * space.resolution)
         equation = self.equation(space)

@@ -108,11 +108,7 @@ def open_solution(path: str | Path) -> Solution:
 def summary(record: Record) -> dict[str, Any]:
     """Make the closing table of a solve, for people and for ``--json``."""
     last = {name: float(record[name][-1]) for name in DESCRIPTIONS}
-    facts = {
-        name: record.attributes[name]
-        for name in FACTS
-        if name in record.attributes
-    }
+    facts = {name: record.attributes[name] for name in FACTS if name in record.attributes}
     worst = {"mass_error": float(record["mass_error"].max()), "minimum": float(record["minimum"].min())}
     events = {"plateaus": plateaus.describe(record)}
     return {"depth": float(record["time"][-1]), **last, **worst, **facts, **events}
@@ -146,7 +142,7 @@ def assemble(
     finest = max((state.space for state in saved), key=lambda space: space.resolution)
     comparison = saved[-1].comparison(problem.auxiliary)
     variables = _grid(problem, finest) | _diagnostics(saved) | _states(problem, finest, saved)
-    variables |= _clusters(problem, saved) | own
+    variables |= _clusters(problem, saved) | dict(own)
     attributes: dict[str, Attribute] = {
         "title": problem.title,
         "configuration": problem.configuration,
@@ -216,12 +212,10 @@ def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str,
     for index, state in enumerate(saved):
         moments = state.moments()
         mean[index], length[index] = space.locate(moments), np.linalg.norm(moments, axis=-1)
-        if kept == times or index == times - 1:
-            own = density[index if kept == times else 0]
-            own[:] = state.joint(space)
-            marginal[index] = problem.auxiliary.mean(own)
-        else:
-            marginal[index] = state.marginal(problem.auxiliary, space)
+        joint = state.joint(space) if kept == times or index == times - 1 else None
+        marginal[index] = state.marginal(problem.auxiliary, space, joint)
+        if joint is not None:
+            density[index if kept == times else 0] = joint
     first = "time" if kept == times else "state"
     variables = {
         "density": Variable((first, "aux", "token"), density, "conditional density ρ(t, θ | z)", "1/rad"),

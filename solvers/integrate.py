@@ -63,6 +63,7 @@ class _Run:
         """Whether the current state is beyond the guard."""
         return exceeds(self.memory.states[self.memory.counts[loop.SIDE]], self.columns.guard)
 
+
 def _column_wise(name: str, values: FloatArray | None, linear: FloatArray) -> FloatArray:
     """Return one number a column, or an empty array for None."""
     array = np.empty(0) if values is None else np.ascontiguousarray(values, dtype=np.float64)
@@ -115,7 +116,12 @@ class ExponentialStepper:
 
     @classmethod
     def starting(
-        cls, system: Semilinear, state: FloatArray, depth: float, control: Control, refine: Refine | None = None
+        cls,
+        system: Semilinear,
+        state: FloatArray,
+        depth: float,
+        control: Control,
+        refine: Refine | None = None,
     ) -> ExponentialStepper:
         """Start from a state (rows, columns), which is not changed.
 

@@ -1,4 +1,4 @@
-r"""Gauss–Legendre panels: piecewise polynomials of fixed order on intervals that are halved where they must be.
+r"""Gauss–Legendre panels: piecewise polynomials of fixed order on intervals that are halved where need be.
 
 A function is held by its values (panels, ``ORDER``) at the Gauss nodes of every panel. Its Legendre
 coefficients a_n on a panel tell how well it is resolved: a smooth function has |a_n| falling geometrically.
@@ -53,9 +53,7 @@ class Panels:
     def even(rows: int, count: int, length: float) -> Panels:
         """Divide [0, length) of every row into ``count`` panels."""
         edges = length * np.arange(count + 1) / count
-        return Panels(
-            np.tile(edges[:-1], rows), np.tile(edges[1:], rows), np.repeat(np.arange(rows), count)
-        )
+        return Panels(np.tile(edges[:-1], rows), np.tile(edges[1:], rows), np.repeat(np.arange(rows), count))
 
     @property
     def nodes(self) -> FloatArray:
@@ -114,5 +112,6 @@ class Panels:
     @staticmethod
     def accumulated(values: FloatArray, places: FloatArray) -> FloatArray:
         """∫ from −1 to each local place of every panel's polynomial, (panels, places)."""
-        primitives = np.stack([legendre.legval(places, legendre.legint(row, lbnd=-1)) for row in np.eye(ORDER)])
+        rows = np.eye(ORDER)
+        primitives = np.stack([legendre.legval(places, legendre.legint(row, lbnd=-1)) for row in rows])
         return np.asarray(values @ (primitives.T @ _ANALYSIS).T)

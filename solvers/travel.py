@@ -1,4 +1,4 @@
-"""The loop over depths: any stepper, in chunks that are short enough to be interrupted and to report progress."""
+"""The loop over depths: any stepper, in chunks that are short enough to be interrupted and to report."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def travel(
     observe
         ``observe(index, depth)``, called at every depth; a true result ends the journey there.
     between
-        Called after every chunk of steps, a few times a second; it may raise to end the journey.
+        Called after every chunk of steps, a few times a second, unless the stepper gave up; it may raise to
+        end the journey.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def travel(
             attempts, started = sum(stepper.counts[:2]), perf_counter()
             reason = stepper.advance(target, pace.most_steps)
             pace.measure(perf_counter() - started, sum(stepper.counts[:2]) - attempts)
-            if between is not None:
+            if between is not None and reason in {"paused", "reached"}:
                 between()
         if reason != "reached":
             return reason

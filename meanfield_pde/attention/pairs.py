@@ -1,4 +1,4 @@
-"""Attention between scattered tokens, pair by pair: for few tokens, and for queries that see none of their best keys."""
+"""Attention between scattered tokens, pair by pair: for few, and for queries that see no key of theirs."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from meanfield_pde.attention.prompt import prompt_keys
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.attention.layer import Prompt
     from meanfield_pde.attention.operators import Setting
     from meanfield_pde.spaces import Atoms
 
@@ -43,12 +44,16 @@ class Pairs:
         return None if angles is None else self.setting.space.rotations(angles)
 
     @cached_property
-    def _prompt(self) -> tuple[FloatArray, FloatArray] | None:
+    def _prompt_keys(self) -> tuple[FloatArray, FloatArray]:
+        return (np.empty(0), np.empty(0)) if self._prompt is None else prompt_keys(self.setting, self._prompt)
+
+    @property
+    def _prompt(self) -> Prompt | None:
         prompt = self.setting.attention.prompt
-        return None if prompt is None or prompt.fraction == 0.0 else prompt_keys(self.setting, prompt)
+        return None if prompt is None or prompt.fraction == 0.0 else prompt
 
     def sums(self, atoms: Atoms, chosen: IntArray) -> PairSums:
-        """Sums over all tokens and the prompt for the chosen tokens."""
+        """Sum over all tokens and the prompt, for the chosen tokens."""
         size = max(1, BLOCK // max(1, atoms.masses.size))
         parts = [self._block(atoms, chosen[first : first + size]) for first in range(0, chosen.size, size)]
         return PairSums(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -62,7 +67,7 @@ class Pairs:
         queries = keys[chosen] @ setting.metric.T
         offset, total, vector = pair_sums(queries, keys, values, mass, self._bias(rows, rows[chosen]))
         if self._prompt is not None:
-            prompted = self._prompted(queries, rows[chosen])
+            prompted = self._prompted(self._prompt, queries, rows[chosen])
             offset, total, vector = _joined((offset, total, vector), prompted)
         if setting.encoded and self._rotations is not None:
             vector = np.einsum("ned,ne->nd", self._rotations[rows[chosen]], vector)
@@ -82,12 +87,9 @@ class Pairs:
         table = self.setting.head.bias.log_weights(nodes[own], nodes)
         return np.ascontiguousarray(table[place][:, rows])
 
-    def _prompted(self, queries: FloatArray, rows: IntArray) -> tuple[FloatArray, ...]:
-        """Sums over the prompt tokens, which few enough there are for dense arrays."""
-        prompt = self.setting.attention.prompt
-        assert self._prompt is not None
-        assert prompt is not None
-        keys, bias = (part[rows if len(part) > 1 else np.zeros_like(rows)] for part in self._prompt)
+    def _prompted(self, prompt: Prompt, queries: FloatArray, rows: IntArray) -> tuple[FloatArray, ...]:
+        """Sum over the prompt tokens: they are few."""
+        keys, bias = (part[rows if len(part) > 1 else np.zeros_like(rows)] for part in self._prompt_keys)
         values = keys
         if not self.setting.encoded:
             values = prompt.points[rows if len(prompt.points) > 1 else np.zeros_like(rows)]
@@ -99,7 +101,7 @@ class Pairs:
 
 
 def _joined(first: tuple[FloatArray, ...], second: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
-    """Sums over two sets of keys, brought to the larger offset."""
+    """Add sums over two sets of keys, brought to the larger offset."""
     offset = np.maximum(first[0], second[0])
     scales = [np.exp(part[0] - offset) for part in (first, second)]
     total = scales[0] * first[1] + scales[1] * second[1]

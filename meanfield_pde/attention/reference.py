@@ -118,7 +118,9 @@ def token_velocity(space: Space, attention: Attention, atoms: Atoms) -> FloatArr
     """Attention field (atoms, d) of tokens on themselves, not yet tangential, by the definition."""
     nodes, shares, rows = attention.auxiliary.nodes, attention.auxiliary.weights, atoms.rows
     tokens, encoding = space.embed(atoms.places), attention.encoding
-    keys = np.array([encoded(space, *_code(encoding, j), x[None])[0] for j, x in zip(rows, tokens, strict=True)])
+    keys = np.array(
+        [encoded(space, *_code(encoding, j), x[None])[0] for j, x in zip(rows, tokens, strict=True)]
+    )
     mass = attention.density_share * shares[rows] * atoms.masses
     field = np.zeros_like(tokens)
     for head in attention.heads:

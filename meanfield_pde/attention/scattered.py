@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.attention.operators import NOISE
+from meanfield_pde.attention.operators import MODE_TOLERANCE, NOISE
 from meanfield_pde.attention.pairs import Pairs
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
     from meanfield_pde.attention.field import AttentionField, HeadField
-    from meanfield_pde.attention.layer import Attention, Head
+    from meanfield_pde.attention.layer import Attention, Head, Kernel
     from meanfield_pde.spaces import Space
     from meanfield_pde.spaces.base import Atoms
 
@@ -26,23 +26,23 @@ __all__ = ["ScatteredField", "kernel_space", "largest_exponent"]
 
 #: Error of interpolation, relative to the largest value nearby.
 INTERPOLATION = 1e-15
-#: Queries whose normaliser is below this, relative to the largest term that is possible, are summed pair by pair.
+#: Queries whose normaliser is below this, relative to the largest term possible, are summed pair by pair.
 HIDDEN = 1e-4
 #: So few tokens are summed pair by pair: it is quicker then, and exact to rounding error.
 FEW = 128
-#: Largest grid on which a kernel of one's own is tried.
-FINEST = 2**13
+#: Grid on which a kernel of one's own is tried, and its modes that count as rounding error there.
+FINEST, SAMPLED = 2**12, 1e-14
 
 
 def kernel_space(space: Space, attention: Attention) -> Space:
-    """Coarsest space of this kind on which all integrals of all heads are resolved and can be interpolated."""
+    """Coarsest space of this kind on which the integrals of all heads are resolved and interpolated."""
     resolutions = [_resolution(space, attention, head) for head in attention.heads]
     return space.resized(max(resolutions))
 
 
 def _resolution(space: Space, attention: Attention, head: Head) -> int:
     if head.kernel is not None:
-        return _sampled_resolution(space, head)
+        return _sampled_resolution(space, attention, head, head.kernel)
     return space.interpolation_resolution(largest_exponent(attention, head), INTERPOLATION)
 
 
@@ -53,19 +53,20 @@ def largest_exponent(attention: Attention, head: Head) -> float:
     return head.beta * float(np.linalg.norm(head.metric, 2)) * longest
 
 
-def _sampled_resolution(space: Space, head: Head) -> int:
-    """Four times the degree of κ(⟨Q x, K y⟩) as a function of either argument, by sampling."""
-    points = space.resized(FINEST).points
-    keys = points[:: FINEST // 8] @ head.key.T
-    queries = points[:: FINEST // 8] @ head.query.T
-    assert head.kernel is not None
-    values = np.concatenate([
-        np.asarray(head.kernel((points @ head.query.T) @ keys.T)).T,
-        np.asarray(head.kernel((points @ head.key.T) @ queries.T)).T,
-    ])
-    spectrum = np.abs(space.resized(FINEST).analyse(values))
-    large = np.flatnonzero((spectrum > 1e-14 * spectrum.max()).any(axis=0))
-    degree = int(np.sqrt(space.resized(FINEST).eigenvalues[large[-1]])) + 1
+def _sampled_resolution(space: Space, attention: Attention, head: Head, kernel: Kernel) -> int:
+    """Four times the degree of κ(⟨Q u, K w⟩) as a function of the token in u or in w, by sampling."""
+    fine = space.resized(FINEST)
+    shifts = attention.encoding.shifts
+    shift = np.zeros((1, fine.points.shape[1])) if shifts is None else shifts[:: max(1, len(shifts) // 8)]
+    others = (fine.points[:: FINEST // 8, None] + shift).reshape(-1, shift.shape[1])
+    values = []
+    for offset in shift:
+        moving = fine.points + offset
+        values.append(np.asarray(kernel((moving @ head.query.T) @ (others @ head.key.T).T)).T)
+        values.append(np.asarray(kernel((moving @ head.key.T) @ (others @ head.query.T).T)).T)
+    spectrum = np.abs(fine.analyse(np.concatenate(values)))
+    large = np.flatnonzero((spectrum > SAMPLED * spectrum.max()).any(axis=0))
+    degree = int(np.sqrt(fine.eigenvalues[large[-1]])) + 1
     return space.resized(8).at_least(4 * degree).resolution
 
 
@@ -95,18 +96,28 @@ class ScatteredField:
             None if head.setting.head.kernel is not None else Pairs(head.setting) for head in self.field.heads
         )
 
+    @cached_property
+    def _degree(self) -> int | None:
+        """Highest degree that any operator asks for, with the margin of skeletons; None where it is not known."""
+        attention = self.field.attention
+        if any(head.kernel is not None for head in attention.heads):
+            return None
+        largest = max(largest_exponent(attention, head) for head in attention.heads)
+        return self.space.degree(1.1 * largest + 2.0, MODE_TOLERANCE)
+
     def velocity(self, atoms: Atoms) -> FloatArray:
         """Tangential velocity of every atom, (atoms, d − 1)."""
-        few = atoms.masses.size <= FEW
-        coefficients = None if few and None not in self._pairs else self.space.analyse_atoms(atoms)
         frame = self.space.frame_at(atoms.places)
         velocity = np.zeros(frame.shape[:2])
+        everyone = np.arange(atoms.masses.size)
+        coefficients: FloatArray | None = None
         for head, pairs in zip(self.field.heads, self._pairs, strict=True):
-            if few and pairs is not None:
-                velocity += self._paired(pairs, atoms, np.arange(atoms.masses.size), frame)
-            else:
-                assert coefficients is not None
-                velocity += self._head_velocity(head, pairs, coefficients, atoms, frame)
+            if pairs is not None and everyone.size <= FEW:
+                velocity += self._paired(pairs, atoms, everyone, frame)
+                continue
+            if coefficients is None:
+                coefficients = self.space.analyse_atoms(atoms, self._degree)
+            velocity += self._head_velocity(head, pairs, coefficients, atoms, frame)
         if self.drift is not None:
             velocity += self.space.interpolate(self.drift.T, atoms)[:, None]
         return velocity
@@ -115,7 +126,7 @@ class ScatteredField:
         """Velocity of the chosen atoms by a head, pair by pair."""
         sums = pairs.sums(atoms, chosen)
         scale = np.exp(sums.offset) if self._unnormalised else 1.0 / sums.total
-        return np.einsum("npd,nd->np", frame[chosen], scale[:, None] * sums.vector)
+        return np.asarray(np.einsum("npd,nd->np", frame[chosen], scale[:, None] * sums.vector))
 
     @property
     def _unnormalised(self) -> bool:
@@ -130,20 +141,21 @@ class ScatteredField:
         joined = np.concatenate([np.broadcast_to(sums.total[..., None], shape), sums.field], axis=2)
         values, reference = self.space.interpolate_scaled(joined, sums.offset, atoms)
         total, velocity = values[:, 0], values[:, 1:]
-        possible = self._possible(head, atoms)
         if self._unnormalised:
             scale = np.exp(reference)
-            velocity = velocity * scale[:, None]
-            hidden = possible * scale * HIDDEN > (total * scale).max()
+            velocity, total = velocity * scale[:, None], total * scale
+            threshold, limit = HIDDEN * scale, total.max()
         else:
-            hidden = ~(total > possible * HIDDEN)
             velocity = velocity / np.where(total > 0.0, total, 1.0)[:, None]
-        chosen = np.flatnonzero(hidden)
+            threshold, limit = np.full(total.shape, HIDDEN), total
+        chosen = np.flatnonzero(~(limit > threshold))  # what is possible is at most one
+        if chosen.size:
+            chosen = np.flatnonzero(~(limit > threshold * self._possible(head, atoms)))
         if chosen.size and pairs is not None:
             velocity[chosen] = self._paired(pairs, atoms, chosen, frame)
         return np.asarray(velocity)
 
     def _possible(self, head: HeadField, atoms: Atoms) -> FloatArray:
-        """Largest sum that each query may meet, (atoms,) or (1,): its rounding error is relative to this."""
+        """Largest sum that each query may meet, (atoms,) or (1,), to which its rounding error is relative."""
         largest = head.floor / NOISE
         return largest.ravel() if largest.size == 1 else self.space.interpolate(largest, atoms)

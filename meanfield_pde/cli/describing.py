@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from meanfield_pde.cli.process import Lasting
 from meanfield_pde.records import read
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def print_configuration(path: Path, report: Report) -> None:
     if report.as_json:
         report.result({"configuration": text}, title="")
     else:
-        sys.stdout.write(text)
+        Lasting(sys.stdout).write(text)
 
 
 def compare_with_pushforward(path: Path, report: Report) -> None:

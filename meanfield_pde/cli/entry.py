@@ -6,7 +6,7 @@ import difflib
 import sys
 from typing import TYPE_CHECKING
 
-from meanfield_pde.cli.process import Interrupted
+from meanfield_pde.cli.process import Interrupted, Lasting, finish_streams, open_streams
 from meanfield_pde.errors import ComputationError, InputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     130 interrupted.
     """
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    open_streams()
+    status = _guarded(given)
+    try:
+        finish_streams()
+    except OSError as error:
+        return _fail(f"what was printed could not be written: {error.strerror}", max(status, UNFINISHED))
+    return status
+
+
+def _guarded(given: list[str]) -> int:
     try:
         return _run(given)
     except InputError as error:
@@ -85,5 +95,5 @@ def _help_for(given: list[str]) -> str:
 
 def _fail(message: object, status: int) -> int:
     text = " ".join(str(message).split())
-    sys.stderr.write(f"{PROGRAM}: {text}\n".encode(errors="backslashreplace").decode())
+    Lasting(sys.stderr).write(f"{PROGRAM}: {text}\n".encode(errors="backslashreplace").decode())
     return status

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
+
+from meanfield_pde.cli.process import Lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +66,8 @@ def progress_bar(*, wanted: bool) -> Iterator[Callable[[State], None] | None]:
         TextColumn("{task.fields[rejected]} rejected"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(file=cast("TextIO", Lasting(sys.stderr)))
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0, step=0.0, resolution=0, unit="angles", rejected=0)
         last = 0.0
 

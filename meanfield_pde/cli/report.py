@@ -6,7 +6,9 @@ import json
 import math
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from meanfield_pde.cli.process import Lasting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +31,7 @@ class Report:
     ) -> None:
         """Print all ``values`` as JSON, or a table of those that ``names`` names, in its order."""
         if self.as_json:
-            sys.stdout.write(json.dumps(_plain(values), allow_nan=False) + "\n")
+            Lasting(sys.stdout).write(json.dumps(_plain(values), allow_nan=False) + "\n")
         elif not self.quiet:
             chosen = names if names is not None else {key: key.replace("_", " ") for key in values}
             _print_table(title, {name: values[key] for key, name in chosen.items() if key in values})
@@ -37,7 +39,7 @@ class Report:
     def say(self, text: str) -> None:
         """Print a line for people."""
         if not (self.as_json or self.quiet):
-            sys.stdout.write(f"{text}\n")
+            Lasting(sys.stdout).write(f"{text}\n")
 
 
 def _plain(value: Any) -> Any:
@@ -63,7 +65,7 @@ def _print_table(title: str, rows: Mapping[str, Any]) -> None:
     table.add_column(overflow="fold")
     for name, value in rows.items():
         table.add_row(Text(name), Text(_shown(value)))
-    console = Console(file=sys.stdout, highlight=False)
+    console = Console(file=cast("TextIO", Lasting(sys.stdout)), highlight=False)
     console.print(Text(title, style="bold"))
     console.print(table)
 

@@ -49,8 +49,8 @@ def resumption(path: Path, configuration: Configuration) -> Resumption:
         if attributes.get("status") in {"finished", "steady"}:
             return Resumption(solution, None)
         raise InputError(
-            f"{path}: holds no checkpoint (status: {attributes.get('status', 'unknown')}): --resume cannot go on; "
-            "use --overwrite to solve anew"
+            f"{path}: holds no checkpoint (status: {attributes.get('status', 'unknown')}): "
+            "--resume cannot go on; use --overwrite to solve anew"
         )
     version = str(attributes["meanfield_pde_version"])
     if version != shipped.version():
@@ -64,7 +64,9 @@ def resumption(path: Path, configuration: Configuration) -> Resumption:
         raise InputError(f"{path}: {error}") from error
     for name, digest in configuration.digests().items():
         if content.get("data", {}).get(name) != digest:
-            raise InputError(f"{path}: its checkpoint was computed from other data: the file of {name} has changed")
+            raise InputError(
+                f"{path}: its checkpoint was computed from other data: the file of {name} has changed"
+            )
     return Resumption(None, content)
 
 

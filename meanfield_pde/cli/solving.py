@@ -1,4 +1,4 @@
-"""The command solve: everything is checked before the computation, and nothing is lost on the way or after it."""
+"""The command solve: all is checked before the computation, and nothing is lost on the way or after it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meanfield_pde.cli.process import Interrupted, stop_signals
+from meanfield_pde.cli.process import AtOnce, Interrupted, stop_signals
 from meanfield_pde.config import data_files, load, parse_assignments
 from meanfield_pde.errors import ComputationError, InputError
-from meanfield_pde.files import check_target
+from meanfield_pde.files import check_target, remove_leftovers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meanfield_pde.checkpoint import Checkpoint
     from meanfield_pde.cli.report import Report
     from meanfield_pde.config import Configuration
     from meanfield_pde.problem import Problem
@@ -65,9 +68,76 @@ def run(job: Job, report: Report) -> None:
     Interrupted
         By the user or the system; what was reached is in the file, and ``--resume`` goes on from there.
     """
+    try:
+        with stop_signals() as interrupted:
+            _run(job, report, interrupted)
+    except AtOnce:
+        raise Interrupted("interrupted; nothing was written") from None
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A solve that may begin: all is checked."""
+
+    job: Job
+    configuration: Configuration
+    problem: Problem
+    content: dict[str, Any] | None
+    checkpoint: Checkpoint
+    report: Report
+
+    def solve(self, interrupted: Callable[[], bool]) -> Solution:
+        """Solve, with a progress bar."""
+        from meanfield_pde.cli.progress import progress_bar
+        from meanfield_pde.evolution import solve
+
+        if interrupted():
+            raise KeyboardInterrupt
+        with progress_bar(wanted=not self.report.quiet) as progress:
+            return solve(
+                self.problem,
+                progress=progress,
+                threads=self.job.threads,
+                checkpoint=self.checkpoint,
+                resume=self.content,
+                interrupted=interrupted,
+                announce=self.report.say,
+            )
+
+    def finish(self, solution: Solution) -> Path:
+        """Save what was reached, and print the closing table."""
+        try:
+            path = self._keep(solution)
+        except ComputationError as error:
+            remains = f"; {self.remains}" if self.checkpoint.kept else ""
+            raise ComputationError(f"{error}{remains}") from error
+        _print(self.report, solution, self.configuration, path)
+        return path
+
+    @property
+    def remains(self) -> str:
+        """What a run leaves that ends without saving anything more."""
+        if not self.checkpoint.kept:
+            return "nothing was written"
+        return f"--resume goes on from the last checkpoint in {self.job.output}"
+
+    def _keep(self, solution: Solution) -> Path:
+        """Save the solution; where that fails, under another name rather than not at all."""
+        output = self.job.output
+        try:
+            solution.save(output, overwrite=self.job.overwrite or self.checkpoint.kept)
+        except (InputError, ComputationError, OSError) as error:
+            spare = _save_elsewhere(solution, output)
+            where = f"is in {spare} instead" if spare else "fits in no other place either"
+            raise ComputationError(f"{error}; the result {where}") from error
+        return output
+
+
+def _run(job: Job, report: Report, interrupted: Callable[[], bool]) -> None:
     configuration = load(job.config, parse_assignments(job.settings))
     resuming = job.resume and job.output.exists()
     _check_output(job, configuration, resuming=resuming)
+    from meanfield_pde.checkpoint import Checkpoint
     from meanfield_pde.cli.resuming import Resumption, resumption
     from meanfield_pde.problem import build
 
@@ -75,50 +145,42 @@ def run(job: Job, report: Report) -> None:
     problem = build(configuration)
     if found.finished is not None:
         report.say("finished already; nothing to do")
-        _report(report, found.finished, configuration, job.output)
+        _print(report, found.finished, configuration, job.output)
         return
     if job.resume and not resuming:
         report.say(f"{job.output}: there is no checkpoint yet; starting from the beginning")
-    _solve(job, configuration, problem, found.content, report)
-
-
-def _solve(
-    job: Job, configuration: Configuration, problem: Problem, content: dict[str, Any] | None, report: Report
-) -> None:
-    from meanfield_pde.checkpoint import Checkpoint
-    from meanfield_pde.cli.progress import progress_bar
-    from meanfield_pde.evolution import solve
-
-    replace = job.overwrite or content is not None
-    checkpoint = Checkpoint(job.output, configuration.output.checkpoint, overwrite=replace)
+    interval, kept = configuration.output.checkpoint, found.content is not None
+    checkpoint = Checkpoint(job.output, interval, overwrite=job.overwrite, kept=kept)
+    task = _Task(job, configuration, problem, found.content, checkpoint, report)
     try:
-        with stop_signals() as interrupted, progress_bar(wanted=not report.quiet) as progress:
-            solution = solve(
-                problem,
-                progress=progress,
-                threads=job.threads,
-                checkpoint=checkpoint,
-                resume=content,
-                interrupted=interrupted,
-                announce=report.say,
-            )
+        _solve(task, interrupted)
+    except AtOnce:
+        raise Interrupted(f"interrupted; {task.remains}") from None
+
+
+def _solve(task: _Task, interrupted: Callable[[], bool]) -> None:
+    """Solve, and save what was reached, however the solve ends."""
+    try:
+        task.finish(task.solve(interrupted))
     except (ComputationError, KeyboardInterrupt) as stop:
         reached = getattr(stop, "solution", None)
+        interrupt = isinstance(stop, KeyboardInterrupt)
+        if reached is None and interrupt:
+            raise Interrupted(f"interrupted; {task.remains}") from None
         if reached is None:
             raise
-        path = _keep(reached, job, overwrite=checkpoint.overwrite)
-        _report(report, reached, configuration, path)
-        if isinstance(stop, KeyboardInterrupt):
-            raise Interrupted(f"interrupted; what was reached is in {path}; --resume goes on from there") from stop
+        path = task.finish(reached)
+        if interrupt:
+            raise Interrupted(
+                f"interrupted; what was reached is in {path}; --resume goes on from there"
+            ) from stop
         raise ComputationError(f"{stop}; what was reached is in {path}") from stop
-    path = _keep(solution, job, overwrite=checkpoint.overwrite)
-    _report(report, solution, configuration, path)
 
 
-def _report(report: Report, solution: Solution, configuration: Configuration, path: Path) -> None:
+def _print(report: Report, solution: Solution, configuration: Configuration, path: Path) -> None:
     """Print the closing table."""
     values = solution.summary()
-    shown = values if report.as_json else values | {"plateau": _spoken(values["plateaus"])}
+    shown = values if report.as_json else values | {"plateau": _spoken(values.get("plateaus", []))}
     names = {key: name for key, name in NAMES.items() if shown.get(key) not in (None, "")}
     report.result(shown, title=f"{configuration.title or configuration.label} → {path}", names=names)
 
@@ -133,24 +195,16 @@ def _spoken(plateaus: list[dict[str, Any]]) -> str:
 
 
 def _check_output(job: Job, configuration: Configuration, *, resuming: bool) -> None:
-    """Refuse an output file that cannot be written, or that is one of the inputs."""
+    """Refuse an output file that cannot be written, or that is one of the inputs; tidy up around it."""
     target = check_target(job.output, overwrite=job.overwrite or resuming)
     inputs = [configuration.source, *data_files(configuration)]
     if any(path is not None and path.resolve() == target for path in inputs):
         raise InputError(f"{job.output}: is an input of the computation; give the output another name")
+    remove_leftovers(target.parent)
 
 
-def _keep(solution: Any, job: Job, *, overwrite: bool) -> Path:
-    """Save the solution; where that fails, under another name rather than not at all."""
-    try:
-        solution.save(job.output, overwrite=overwrite)
-    except (InputError, ComputationError, OSError) as error:
-        spare = _save_elsewhere(solution, job.output)
-        raise ComputationError(f"{error}; the result is in {spare} instead") from error
-    return job.output
-
-
-def _save_elsewhere(solution: Any, output: Path) -> Path:
+def _save_elsewhere(solution: Solution, output: Path) -> Path | None:
+    """Save beside the output, in the current or in the temporary folder; None where nothing can be saved."""
     for folder in (output.parent, Path(), Path(tempfile.gettempdir())):
         for number in range(1, 100):
             spare = folder / f"{output.stem}-{number}{output.suffix}"
@@ -161,4 +215,4 @@ def _save_elsewhere(solution: Any, output: Path) -> Path:
             except (InputError, ComputationError, OSError):
                 break
             return spare
-    raise ComputationError(f"{output}: could not be written, and no other place could be")
+    return None

@@ -79,7 +79,9 @@ class Configuration(Table):
         """
         from meanfield_pde.config.tables import named_files
 
-        return {place: hashlib.sha256(path.read_bytes()).hexdigest() for place, path in named_files(self).items()}
+        return {
+            place: hashlib.sha256(path.read_bytes()).hexdigest() for place, path in named_files(self).items()
+        }
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Configuration) and self.content() == other.content()

@@ -93,7 +93,9 @@ class Initial(Table):
                 raise RuleError(key, "has no effect without file", value=getattr(self, key))
         if self.weights is not None and self.angles is not None and len(self.weights) != len(self.angles):
             raise RuleError(
-                "weights", f"must have one entry per angle, that is {len(self.angles)} of them", value=self.weights
+                "weights",
+                f"must have one entry per angle, that is {len(self.angles)} of them",
+                value=self.weights,
             )
         return self
 

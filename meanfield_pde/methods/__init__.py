@@ -1,4 +1,4 @@
-"""Discretisations of the equation: spectral, finite volumes, characteristics; each under way, each resumable."""
+"""Discretisations of the equation: spectral, finite volumes, characteristics; each can be resumed."""
 
 from meanfield_pde.methods.base import Method, State
 

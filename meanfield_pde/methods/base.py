@@ -42,8 +42,8 @@ class State(Protocol):
     def joint(self, space: Space) -> FloatArray:
         """Conditional densities on a grid, (aux, points)."""
 
-    def marginal(self, auxiliary: Auxiliary, space: Space) -> FloatArray:
-        """Token marginal on a grid, (points,)."""
+    def marginal(self, auxiliary: Auxiliary, space: Space, joint: FloatArray | None = None) -> FloatArray:
+        """Token marginal on a grid, (points,); ``joint`` where it is known already."""
 
     def moments(self) -> FloatArray:
         """First moments ∫xρ(x|z)dx, (aux, d)."""

@@ -41,7 +41,8 @@ def begin(problem: Problem) -> Choice:
     wanted = problem.method
     if problem.sigma > 0.0 and (wanted == "characteristics" or problem.initial.tokens is not None):
         raise InputError(
-            f"{problem.label}: {_misfit(problem)} needs noise.sigma = 0, got {problem.sigma:g}: noise spreads every token"
+            f"{problem.label}: {_misfit(problem)} needs noise.sigma = 0, got {problem.sigma:g}: "
+            "noise spreads every token"
         )
     if problem.initial.tokens is not None and wanted in {"spectral", "finite-volume"}:
         raise InputError(
@@ -55,7 +56,11 @@ def begin(problem: Problem) -> Choice:
     if wanted == "characteristics":
         return Choice(Characteristics.start(problem), "as asked")
     if problem.sigma == 0.0:
-        what = "the initial law is a set of tokens" if problem.initial.tokens is not None else "densities sharpen to Dirac masses"
+        what = (
+            "tokens stay tokens"
+            if problem.initial.tokens is not None
+            else "densities sharpen to Dirac masses"
+        )
         return Choice(Characteristics.start(problem), f"sigma = 0: without noise {what}")
     return _with_noise(problem)
 
@@ -74,7 +79,7 @@ def _with_noise(problem: Problem) -> Choice:
         )
     beta = max(head.beta for head in problem.attention.heads)
     return Choice(
-        method, f"sigma = {problem.sigma:g} > 0 keeps densities smooth (beta = {beta:g}, smooth initial density)"
+        method, f"sigma = {problem.sigma:g} > 0 keeps densities smooth, from a smooth start (beta = {beta:g})"
     )
 
 
@@ -85,7 +90,7 @@ def _misfit(problem: Problem) -> str:
 
 
 def restored(problem: Problem, name: str, memory: Mapping[str, Any]) -> Method:
-    """Method under way from what its ``memory`` gave."""
+    """Return the method under way whose ``memory`` this is."""
     from meanfield_pde.methods.characteristics import Characteristics
     from meanfield_pde.methods.finite_volume import FiniteVolume
 
@@ -97,7 +102,7 @@ def restored(problem: Problem, name: str, memory: Mapping[str, Any]) -> Method:
 
 
 def restored_state(problem: Problem, content: Mapping[str, Any]) -> State:
-    """Saved state from what its ``content`` gave."""
+    """Return the saved state whose ``content`` this is."""
     from meanfield_pde.methods.finite_volume import CellState
     from meanfield_pde.methods.label_state import LabelState
 

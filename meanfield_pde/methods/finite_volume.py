@@ -1,4 +1,4 @@
-"""Finite volumes: means over cells, positive and conservative, with a free energy that descends, for any σ ≥ 0."""
+"""Finite volumes: cell means, positive and conservative, whose free energy descends, for any σ ≥ 0."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.auxiliary import Auxiliary
+    from meanfield_pde.drift import Drift
     from meanfield_pde.equation import Equation
     from meanfield_pde.methods.base import State
     from meanfield_pde.problem import Problem
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CellState", "FiniteVolume"]
 
-#: Tolerance of the time steps relative to the square of the cells' width: they add little to the error of the cells.
+#: Tolerance of the time steps relative to the square of the cells' width: they add little to the error.
 TIME_SHARE = 0.02
+#: Grid on which the drift is integrated from centre to centre, relative to the cells.
+DRIFT_REFINEMENT = 16
 #: Modes of the kernel below this share of the largest need no cells.
 MODE_TOLERANCE = 1e-17
 #: Negative mass of an initial density that interpolation may leave and that is cut off, per node.
@@ -63,12 +66,12 @@ class CellState:
             return self.density
         return space.synthesise(space.pad(self.space.analyse(self.density)))
 
-    def marginal(self, auxiliary: Auxiliary, space: Space) -> FloatArray:
+    def marginal(self, auxiliary: Auxiliary, space: Space, joint: FloatArray | None = None) -> FloatArray:
         """Mean over the nodes."""
-        return auxiliary.mean(self.joint(space))
+        return auxiliary.mean(self.joint(space) if joint is None else joint)
 
     def moments(self) -> FloatArray:
-        """Sums over the cells."""
+        """Return sums over the cells."""
         return self.space.first_moment(self.space.analyse(self.density))
 
     def spectrum(self, auxiliary: Auxiliary) -> FloatArray:
@@ -111,7 +114,7 @@ class FiniteVolume:
         self.cut = cut
         self.stepper: FiniteVolumeStepper
         self._gradient = has_potential(problem.attention)
-        self._drift = np.zeros((1, 1)) if self.equation.drift is None else self._drift_work()
+        self._drift = _drift_work(problem.drift, space)
 
     @classmethod
     def start(cls, problem: Problem) -> FiniteVolume:
@@ -119,7 +122,9 @@ class FiniteVolume:
         return cls._from(problem, *_initial_cells(problem), float(problem.depths[0]))
 
     @classmethod
-    def following(cls, problem: Problem, space: Space, coefficients: FloatArray, depth: float) -> FiniteVolume:
+    def following(
+        cls, problem: Problem, space: Space, coefficients: FloatArray, depth: float
+    ) -> FiniteVolume:
         """Go on where a spectral run ends."""
         return cls._from(problem, space, space.cell_means(coefficients), depth)
 
@@ -189,7 +194,7 @@ class FiniteVolume:
             return self.stepper.advance(stop, most_steps)
 
     def transport(self) -> Transport:
-        """What moves the cells' content."""
+        """Return what moves the content of the cells."""
         falls = descends(self.problem.attention) and not self._circulates()
         return Transport(self.problem.sigma, self.work, self.free_energy if falls else None)
 
@@ -212,13 +217,6 @@ class FiniteVolume:
             outside = np.concatenate([[0.0], np.cumsum(self._drift[0])[:-1]])
             outer = float(auxiliary.mean(density @ (outside * self.space.weights)))
         return -energy - outer + self.problem.sigma * disorder
-
-    def _drift_work(self) -> FloatArray:
-        """∫F from centre to centre, (1, faces): exact for drifts that the grid resolves."""
-        assert self.problem.drift is not None
-        fine = self.space.resized(DRIFT_REFINEMENT * self.space.resolution)
-        pieces = fine.work(np.asarray(self.problem.drift(fine), dtype=np.float64).T)
-        return np.asarray(pieces.reshape(1, -1, DRIFT_REFINEMENT).sum(axis=-1))
 
     def _circulates(self) -> bool:
         """Whether the drift has no potential: its integral around the circle is not zero."""
@@ -276,7 +274,7 @@ class FiniteVolume:
         return {}
 
     def facts(self) -> dict[str, str | float | int]:
-        """What its steps conceded, and what was cut off at its start."""
+        """Return what its steps conceded, and what was cut off at its start."""
         return {
             "first_order_steps": self.stepper.fallbacks,
             "conceded": self.stepper.conceded,
@@ -284,8 +282,13 @@ class FiniteVolume:
         }
 
 
-#: Grid on which the drift is integrated from centre to centre, relative to the cells.
-DRIFT_REFINEMENT = 16
+def _drift_work(drift: Drift | None, space: Space) -> FloatArray:
+    """∫F from centre to centre, (1, faces): to rounding error for drifts that the cells resolve."""
+    if drift is None:
+        return np.zeros((1, 1))
+    fine = space.resized(DRIFT_REFINEMENT * space.resolution)
+    pieces = fine.work(np.asarray(drift(fine), dtype=np.float64).T)
+    return np.asarray(pieces.reshape(1, -1, DRIFT_REFINEMENT).sum(axis=-1))
 
 
 def _initial_cells(problem: Problem) -> tuple[Space, FloatArray]:

@@ -53,9 +53,9 @@ class LabelState:
         """Conservative histogram: the mass in every cell about a grid point over its width."""
         return histogram(self.cloud, space)
 
-    def marginal(self, auxiliary: Auxiliary, space: Space) -> FloatArray:
+    def marginal(self, auxiliary: Auxiliary, space: Space, joint: FloatArray | None = None) -> FloatArray:
         """Mean histogram."""
-        return auxiliary.mean(histogram(self.cloud, space))
+        return auxiliary.mean(histogram(self.cloud, space) if joint is None else joint)
 
     def moments(self) -> FloatArray:
         """Σ mass x."""
@@ -93,7 +93,7 @@ class LabelState:
 
 
 def observe(problem: Problem, field: ScatteredField, cloud: Cloud) -> dict[str, float]:
-    """All diagnostics, by the names of ``observables.DESCRIPTIONS``; entropy and minimum are the histogram's."""
+    """All diagnostics, by the names of ``DESCRIPTIONS``; entropy and minimum are those of the histogram."""
     atoms, auxiliary, space = cloud.atoms, problem.auxiliary, problem.space
     joint = histogram(cloud, space)
     marginal = auxiliary.mean(joint)
@@ -155,9 +155,10 @@ def _pieces(cloud: Cloud, panels: Panels) -> Iterator[tuple[FloatArray, FloatArr
 
 
 def trajectories(clouds: Sequence[Cloud], *, every: bool) -> dict[str, Variable]:
-    """Positions of the labels of the last cloud at all depths, or at the last; rows are filled up by weight 0.
+    """Positions of the labels of the last cloud at all depths, or at the last.
 
-    Labels that came later are placed, at depths before, by the polynomials of the panels of that depth.
+    Labels that came later are placed, at depths before, by the polynomials of the panels of that depth. Rows
+    with fewer labels are filled up by the last one, with weight 0.
     """
     labels = clouds[-1].labels
     counts = np.diff(labels.starts)
@@ -170,8 +171,10 @@ def trajectories(clouds: Sequence[Cloud], *, every: bool) -> dict[str, Variable]
     text = "angle of the label (flow map X(t, ℓ, z))"
     return {
         "position": Variable((first, "aux", "label"), position, text, "rad"),
-        "label_weight": Variable(("aux", "label"), weight, "mass of the label: a quadrature of ρ(0, ·|z)", "1"),
-        "label_start": Variable(("aux", "label"), labels.places[index], "initial angle ℓ of the label", "rad"),
+        "label_weight": Variable(("aux", "label"), weight, "mass of the label, by quadrature of ρ(0, ·|z)"),
+        "label_start": Variable(
+            ("aux", "label"), labels.places[index], "initial angle ℓ of the label", "rad"
+        ),
     }
 
 

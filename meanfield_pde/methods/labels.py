@@ -1,8 +1,8 @@
 """Labels of the flow map: a quadrature of the initial densities, and what has become of it.
 
-The conditional density ρ(t, ·|z) is the image of its initial density under the flow map X(t, ·, z). On a closed
-line the map keeps the order of labels. Where neighbours separate, the panel that holds them is halved; labels
-that have come together for good move as one *atom*.
+The conditional density ρ(t, ·|z) is the image of its initial density under the flow map X(t, ·, z). Where
+neighbouring labels separate, the panel that holds them is halved; labels that have come together for good
+move as one *atom*.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Cloud:
     @cached_property
     def _first(self) -> IntArray:
         """A label of every atom."""
-        return np.unique(self.group, return_index=True)[1]
+        return np.asarray(np.unique(self.group, return_index=True)[1], dtype=np.intp)
 
     @cached_property
     def _starts(self) -> IntArray:
@@ -110,7 +110,8 @@ class Cloud:
     @cached_property
     def masses(self) -> FloatArray:
         """Masses of the atoms."""
-        return np.bincount(self.group, weights=self.labels.masses, minlength=self.positions.size)
+        masses = np.bincount(self.group, weights=self.labels.masses, minlength=self.positions.size)
+        return np.asarray(masses, dtype=np.float64)
 
     @property
     def atoms(self) -> Atoms:
@@ -118,7 +119,7 @@ class Cloud:
         return self.moved(self.positions)
 
     def moved(self, positions: FloatArray) -> Atoms:
-        """The atoms at other positions."""
+        """Return the atoms at other positions."""
         return Atoms(positions, self.masses, self._starts)
 
     @cached_property
@@ -139,7 +140,8 @@ class Cloud:
     def halved(self, chosen: BoolArray) -> Cloud:
         """Halve the chosen panels; their new labels are atoms of their own."""
         labels = self.labels
-        assert labels.panels is not None
+        if labels.panels is None:
+            raise ValueError("cloud: tokens that are given one by one cannot be refined")
         density = Panels.on_halves(labels.density, chosen)
         finer = Labels.of_panels(labels.panels.halved(chosen), density, labels.starts.size - 1)
         places = Panels.on_halves(self.panel_places, chosen).ravel()
@@ -150,7 +152,7 @@ class Cloud:
         return _gathered(finer, group, places)
 
     def merged(self, distance: float) -> Cloud:
-        """Join atoms of a row that have come together: closer than ``distance``, and closer than at the start."""
+        """Join atoms of a row that have come closer than ``distance``, and much closer than at the start."""
         rows, starts = self.labels.rows[self._first], self.labels.places[self._first]
         place = self.positions % TURN
         order = np.lexsort((place, rows))

@@ -14,6 +14,8 @@ from meanfield_pde.spaces import Atoms
 from solvers.panels import ORDER, Panels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.initial import Tokens
     from meanfield_pde.problem import Problem
@@ -45,7 +47,7 @@ def initial_labels(problem: Problem) -> Labels:
     return _panels(problem, lambda atoms: fine.interpolate(fine.synthesise(fine.pad(coefficients)), atoms))
 
 
-def _panels(problem: Problem, density_at) -> Labels:  # noqa: ANN001
+def _panels(problem: Problem, density_at: Callable[[Atoms], FloatArray]) -> Labels:
     rows = problem.auxiliary.nodes.size
     panels = Panels.even(rows, max(2, -(-problem.space.resolution // ORDER)), TURN)
     tolerance = max(SHARE * problem.accuracy.atol, SMALLEST)
@@ -60,7 +62,7 @@ def _panels(problem: Problem, density_at) -> Labels:  # noqa: ANN001
     return Labels.of_panels(panels, density / mass[panels.row][:, None], rows)
 
 
-def _sampled(panels: Panels, rows: int, density_at) -> FloatArray:  # noqa: ANN001
+def _sampled(panels: Panels, rows: int, density_at: Callable[[Atoms], FloatArray]) -> FloatArray:
     starts = np.concatenate([[0], np.cumsum(ORDER * np.bincount(panels.row, minlength=rows))])
     places = panels.nodes.ravel()
     values = density_at(Atoms(places, np.ones(places.size), starts.astype(np.intp)))
@@ -85,6 +87,7 @@ def _grid_tokens(problem: Problem) -> Labels:
     """One token at every point of the grid that the table (or the configuration) has."""
     space = problem.space.at_least(1)
     rough = problem.initial
-    values = rough.grid_values(problem.space.resized(max(space.resolution, 2 * rough.degree)), problem.auxiliary)
+    space = problem.space.resized(max(problem.space.resolution, 2 * rough.degree))
+    values = rough.grid_values(space, problem.auxiliary)
     places = TURN * np.arange(values.shape[1]) / values.shape[1]
     return _turned(problem, places[None], values)

@@ -55,7 +55,7 @@ class SpectralState:
         """Evaluate the densities."""
         return space.synthesise(space.pad(self.coefficients))
 
-    def marginal(self, auxiliary: Auxiliary, space: Space) -> FloatArray:
+    def marginal(self, auxiliary: Auxiliary, space: Space, joint: FloatArray | None = None) -> FloatArray:  # noqa: ARG002
         """Evaluate the mean density."""
         return space.synthesise(auxiliary.mean(space.pad(self.coefficients)))
 

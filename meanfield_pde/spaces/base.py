@@ -108,7 +108,7 @@ class Space(Protocol):
         """Means (..., points) over the cells about the grid points, of a function with these coefficients."""
 
     def work(self, velocity: FloatArray) -> FloatArray:
-        """∫ of a velocity along the line from every grid point to the next, (rows, faces), where there is a line."""
+        """∫ of a velocity from every grid point to the next, (rows, faces), where they lie on a line."""
 
     def line(self) -> tuple[FloatArray, FloatArray, bool]:
         """Volumes of the cells, conductances of the faces between them, and whether the line is closed."""
@@ -173,8 +173,8 @@ class Space(Protocol):
     def frame_at(self, places: FloatArray) -> FloatArray:
         """Orthonormal tangent vectors at these coordinates, (n, d − 1, d)."""
 
-    def analyse_atoms(self, atoms: Atoms) -> FloatArray:
-        """Coefficients (rows, coefficients) of atoms."""
+    def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
+        """Coefficients (rows, coefficients) of atoms: all that the grid keeps, or up to a degree."""
 
     def interpolate(self, values: FloatArray, atoms: Atoms) -> FloatArray:
         """Values (atoms,) of functions (rows or 1, points) that the grid resolves for interpolation."""
@@ -182,13 +182,13 @@ class Space(Protocol):
     def interpolate_scaled(
         self, values: FloatArray, exponents: FloatArray, atoms: Atoms
     ) -> tuple[FloatArray, FloatArray]:
-        """Interpolate value · e^{exponent}, (rows or 1, points, n) and (rows or 1, points), relative to its size.
+        """Interpolate value · e^{exponent}, (rows or 1, points, n) and (rows or 1, points).
 
-        Returns the values (atoms, n) and the exponents (atoms,) that they are still to be multiplied by.
+        Returns the values (atoms, n), and exponents (atoms,) whose e^{} they are still to be multiplied by.
         """
 
     def interpolation_resolution(self, exponent: float, tolerance: float) -> int:
-        """Resolution of a grid that keeps all modes of exp(⟨ξ,y⟩), |ξ| = exponent, and interpolates them."""
+        """Resolution of a grid that keeps and interpolates all modes of exp(⟨ξ,y⟩), |ξ| = exponent."""
 
     def tail_weights(self) -> FloatArray:
         """One for the highest coefficients, by which the truncation error is judged, zero elsewhere."""

@@ -236,11 +236,12 @@ class Circle:
         """(−sin θ, cos θ), (n, 1, 2)."""
         return np.stack([-np.sin(places), np.cos(places)], axis=-1)[:, None, :]
 
-    def analyse_atoms(self, atoms: Atoms) -> FloatArray:
+    def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
         """Σ mass e^{−imθ} for the modes that the grid keeps."""
         from meanfield_pde.spaces.circle_points import atoms_spectrum
 
-        return atoms_spectrum(atoms.places, atoms.masses, atoms.starts, self.modes)
+        highest = self.modes if degree is None else min(degree, self.modes)
+        return atoms_spectrum(atoms.places, atoms.masses, atoms.starts, highest)
 
     def interpolate(self, values: FloatArray, atoms: Atoms) -> FloatArray:
         """Local polynomials."""
@@ -260,7 +261,7 @@ class Circle:
         )
 
     def interpolation_resolution(self, exponent: float, tolerance: float) -> int:
-        """Smallest fast size at which Lagrange's error, about (0.452 m h)^p for mode m, is below tolerance."""
+        """Smallest fast size at which the error of Lagrange, about (0.452 m h)^p for mode m, is tolerable."""
         from meanfield_pde.spaces.circle_points import STENCIL
 
         degree = self.degree(exponent, MODE_TOLERANCE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solvers.compiled import kernel
+from solvers.compiled import kernel, summing_kernel
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
@@ -16,27 +16,43 @@ __all__ = ["STENCIL", "atoms_spectrum", "interpolated", "scaled_interpolation"]
 
 #: Grid points that interpolation at a scattered angle takes into account.
 STENCIL = 16
+#: Atoms whose powers are formed side by side.
+LANES = 64
+#: Exponents that differ by less are those of rounding: e^x = 1 + x to rounding error.
+NEARLY_EQUAL = -1e-8
 TURN = 2.0 * math.pi
+#: Angles closer to a grid point, in spacings, are that point; reciprocals of larger ones do not overflow.
+COINCIDENT = 1e-100
 #: Barycentric weights (−1)^k C(p − 1, k) of equispaced points.
 BARYCENTRIC = np.array([(-1.0) ** k * math.comb(STENCIL - 1, k) for k in range(STENCIL)])
 
 
-@kernel
+@summing_kernel
 def atoms_spectrum(angles: FloatArray, masses: FloatArray, starts: IntArray, degree: int) -> FloatArray:
     """Coefficients c_m = Σ mass e^{−imθ} of the atoms of every row, (rows, 2(degree + 1)).
 
-    Row j has the atoms ``starts[j]`` to ``starts[j + 1]``.
+    Row j has the atoms ``starts[j]`` to ``starts[j + 1]``. They are taken in lanes, side by side.
     """
     rows = starts.size - 1
     result = np.zeros((rows, 2 * (degree + 1)))
+    cosine, sine = np.empty(LANES), np.empty(LANES)
+    real, imaginary = np.empty(LANES), np.empty(LANES)
     for j in range(rows):
-        for n in range(starts[j], starts[j + 1]):
-            cosine, sine = np.cos(angles[n]), np.sin(angles[n])
-            real, imaginary = masses[n], 0.0
+        for first in range(starts[j], starts[j + 1], LANES):
+            count = min(LANES, starts[j + 1] - first)
+            for n in range(count):
+                cosine[n], sine[n] = np.cos(angles[first + n]), np.sin(angles[first + n])
+                real[n], imaginary[n] = masses[first + n], 0.0
             for m in range(degree + 1):
-                result[j, 2 * m] += real
-                result[j, 2 * m + 1] += imaginary
-                real, imaginary = real * cosine + imaginary * sine, imaginary * cosine - real * sine
+                total_real, total_imaginary = 0.0, 0.0
+                for n in range(count):
+                    total_real += real[n]
+                    total_imaginary += imaginary[n]
+                    turned = real[n] * cosine[n] + imaginary[n] * sine[n]
+                    imaginary[n] = imaginary[n] * cosine[n] - real[n] * sine[n]
+                    real[n] = turned
+                result[j, 2 * m] += total_real
+                result[j, 2 * m + 1] += total_imaginary
     return result
 
 
@@ -45,16 +61,17 @@ def stencil(angle: float, points: int, weights: FloatArray) -> int:
     """Write the Lagrange weights of the grid points about an angle, and return the index of the first."""
     place = angle / TURN
     place = (place - np.floor(place)) * points
-    first = int(np.floor(place)) - (STENCIL // 2 - 1)
-    offset = place - first
+    whole = int(np.floor(place))
+    before = STENCIL // 2 - 1
+    first = whole - before
+    beyond = place - whole  # exact, and below 1: no distance of a point is rounded to zero
+    if beyond < COINCIDENT:
+        weights[:] = 0.0
+        weights[before] = 1.0
+        return first
     total = 0.0
     for k in range(STENCIL):
-        distance = offset - k
-        if distance == 0.0:
-            weights[:] = 0.0
-            weights[k] = 1.0
-            return first
-        weights[k] = BARYCENTRIC[k] / distance
+        weights[k] = BARYCENTRIC[k] / (beyond - (k - before))
         total += weights[k]
     for k in range(STENCIL):
         weights[k] /= total
@@ -109,7 +126,8 @@ def scaled_interpolation(
             for k in range(STENCIL):
                 place = (first + k) % points
                 power = exponents[powers, place]
-                weight = weights[k] if power == highest else weights[k] * np.exp(power - highest)
+                below = power - highest
+                weight = weights[k] * (1.0 + below if below > NEARLY_EQUAL else np.exp(below))
                 for c in range(functions):
                     result[n, c] += weight * values[row, place, c]
     return result, reference
