@@ -171,6 +171,7 @@ def problems(draw, sigmas=(0.02, 0.1, 1.0), sizes=(1, 2, 3, 5)):
         start,
         draw(st.sampled_from(sigmas)),
         None if drift is None else harmonics(drift),
+        method="spectral",
     )
     return replace(known, depths=np.array([0.0, 0.4, 1.0]) * short_depth(known))
 

@@ -31,6 +31,7 @@ def problem_of(kind, normalization, accuracy=None, depths=(0.0, 0.6)):
         start,
         0.05,
         accuracy=accuracy or Accuracy(),
+        method="spectral",
     )
 
 

@@ -27,6 +27,7 @@ def solve(attention, depths, profile, sigma=0.0, accuracy=None, resolution=64, *
         Initial(profile, **start),
         sigma,
         accuracy=accuracy or Accuracy(),
+        method="spectral",
     )
     return evolution.solve(problem)
 

@@ -52,7 +52,7 @@ def gradient_problem(encoding, bias, prompt, depths, *, sigma=0.1, normalization
     head = Head.plain(1.5, 2, described)
     layer = Attention((head,), nu, code, normalization, prompt=fixed)
     start = Initial(initial.fourier([(1, 0.4, 0.2), (2, 0.3, 1.0)]), turns=0.3)
-    return Problem(Circle(64), layer, np.asarray(depths), start, sigma, accuracy=TIGHT)
+    return Problem(Circle(64), layer, np.asarray(depths), start, sigma, accuracy=TIGHT, method="spectral")
 
 
 CASES = [

@@ -79,7 +79,7 @@ def test_one_node(normalization, sigma):
     nu = auxiliary.none()
     layer = Attention((Head.plain(2.0, 2),), nu, encodings.additive(np.array([[0.4, -0.2]])), normalization)
     start = Initial(initial.fourier([(1, 0.4, 0.7), (2, 0.3, 2.0)]))
-    problem = Problem(Circle(64), layer, np.array([0.0, 1.0]), start, sigma)
+    problem = Problem(Circle(64), layer, np.array([0.0, 1.0]), start, sigma, method="spectral")
     problem = replace(problem, depths=np.array([0.0, 0.5, 1.0]) * short_depth(problem))
     assert error_of(problem) < PROMISED
 

@@ -144,7 +144,8 @@ def test_keeping_the_last_density_alone(solution, tmp_path, keep):
 
 
 def test_progress_is_reported(monkeypatch):
-    monkeypatch.setattr("solvers.integrate.SECONDS_PER_CHUNK", 0.0)
+    monkeypatch.setattr("solvers.travel.SECONDS_PER_CHUNK", 0.0)
+    monkeypatch.setattr("meanfield_pde.evolution.SECONDS_PER_CHUNK", 0.0)
     seen = []
     solution = evolution.solve(problem_of(), seen.append, threads=1)
     depths = [report.depth for report in seen]
@@ -160,4 +161,4 @@ def test_progress_is_reported(monkeypatch):
 
 def test_nothing_saved_is_no_solution():
     with pytest.raises(InputError, match="no state"):
-        assemble(problem_of(), [], evolution.Totals("finished", 0, 0, 0), 0.0)
+        assemble(problem_of(), [], evolution.Totals("finished", 0, 0, 0), 0.0, {}, {}, {})
