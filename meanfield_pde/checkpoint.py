@@ -66,11 +66,13 @@ def unpack(record: Record) -> dict[str, Any]:
         arrays, start = [], 0
         for shape, dtype in json.loads(shapes):
             kind = np.dtype(dtype)
+            if min(shape, default=0) < 0:
+                raise ValueError(f"an array has the shape {shape}")
             size = kind.itemsize * int(np.prod(shape, dtype=np.int64))
             arrays.append(np.frombuffer(data[start : start + size], kind).reshape(shape).copy())
             start += size
         result = _restored(json.loads(text), arrays)
-    except (InputError, ValueError, TypeError, KeyError, IndexError) as error:
+    except (InputError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InputError(f"the checkpoint cannot be read ({error})") from error
     if not isinstance(result, dict):
         raise InputError("the checkpoint cannot be read (it is not a table)")
