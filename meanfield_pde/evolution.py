@@ -85,6 +85,8 @@ class _Run:
 
     def observe(self, index: int, depth: float) -> bool:  # noqa: ARG002
         """Save the state; true where it is steady and that is to end the run."""
+        if self.saved:
+            self.saved[-1] = self.saved[-1].lighter(len(self.problem.depths))
         self.saved.append(self.method.state())
         tolerance = self.problem.steady
         self.steady = tolerance is not None and len(self.saved) > 1 and self.method.change() <= tolerance

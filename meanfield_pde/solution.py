@@ -143,6 +143,9 @@ def assemble(
     comparison = saved[-1].comparison(problem.auxiliary)
     variables = _grid(problem, finest) | _diagnostics(saved) | _states(problem, finest, saved)
     variables |= _clusters(problem, saved) | dict(own)
+    if any("state" in variable.dims for variable in variables.values()):
+        last = np.array([saved[-1].depth])
+        variables["state"] = Variable(("state",), last, "depth t of what is kept of the last state alone", "1")
     attributes: dict[str, Attribute] = {
         "title": problem.title,
         "configuration": problem.configuration,
@@ -225,7 +228,4 @@ def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str,
         ),
         "conditional_length": Variable(("time", "aux"), length, "length of the conditional mean", "1"),
     }
-    if first == "state":
-        depth = np.array([saved[-1].depth])
-        variables["state"] = Variable(("state",), depth, "depth t of the kept density", "1")
     return variables

@@ -39,6 +39,9 @@ class State(Protocol):
     def size(self) -> int:
         """Grid points, cells or labels (per node) in use."""
 
+    def lighter(self, states: int) -> State:
+        """Leave out what can be spared of all but the last of so many states."""
+
     def joint(self, space: Space) -> FloatArray:
         """Conditional densities on a grid, (aux, points)."""
 

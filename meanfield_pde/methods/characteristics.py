@@ -35,9 +35,9 @@ __all__ = ["Characteristics"]
 
 TURN = 2.0 * math.pi
 #: Tolerance of a step, and of what a panel may leave out, as shares of rtol.
-STEP_SHARE, PANEL_SHARE = 0.01, 0.01
+STEP_SHARE, PANEL_SHARE = 0.002, 0.03
 #: Share of the tolerance of a panel from which it is halved in advance.
-EARLY = 0.03
+EARLY = 0.1
 #: Tolerances below these are rounding error.
 FINEST_STEP, FINEST_PANEL = 1e-14, 1e-12
 #: Least relative tolerance that scipy accepts; angles are controlled absolutely.
@@ -169,7 +169,7 @@ class Characteristics:
     def state(self) -> LabelState:
         """Return the labels and their diagnostics."""
         diagnostics = observe(self.problem, self.field, self.cloud)
-        return LabelState(self.depth, self.problem.space, self.cloud, diagnostics)
+        return LabelState.of(self.problem, self.cloud, self.depth, diagnostics)
 
     def change(self) -> float:
         """Largest rate of a low Fourier coefficient."""
@@ -199,8 +199,8 @@ class Characteristics:
 
     def variables(self, states: Sequence[State]) -> dict[str, Variable]:
         """Trajectories of the labels, all on the labels of the last state."""
-        clouds = [state.cloud for state in states if isinstance(state, LabelState)]
-        return trajectories(clouds, every=self.problem.keep_density)
+        own = [state for state in states if isinstance(state, LabelState)]
+        return trajectories(own, every=self.problem.keep_density)
 
     def facts(self) -> dict[str, str | float | int]:
         """Say that the density is a histogram, and how many labels and atoms there are."""

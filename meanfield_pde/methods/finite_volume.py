@@ -60,6 +60,10 @@ class CellState:
         """Cells."""
         return self.space.resolution
 
+    def lighter(self, states: int) -> CellState:  # noqa: ARG002
+        """Nothing can be spared."""
+        return self
+
     def joint(self, space: Space) -> FloatArray:
         """Cell means as they are; on another grid, that of the modes which the cells keep."""
         if space.resolution == self.space.resolution:

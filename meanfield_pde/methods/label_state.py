@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["LabelState", "cloud_content", "histogram", "observe", "restored_cloud", "trajectories"]
 
 TURN = 2.0 * math.pi
+#: Labels, over all states, whose positions are kept; beyond, those of the last state alone.
+MOST_LABELS = 2**25
 #: Places on every panel between which the mass is spread evenly in the histogram.
 PLACES = np.linspace(-1.0, 1.0, 4 * ORDER + 1)
 NODES = np.polynomial.legendre.leggauss(ORDER)[0]
@@ -37,38 +39,72 @@ ROUGH = 1e-3
 
 @dataclass(frozen=True)
 class LabelState:
-    """Labels at a depth; ``space`` is the grid of their histogram."""
+    """Labels at a depth, and what is shown of them.
+
+    Parameters
+    ----------
+    space, density
+        Grid, and histogram of every conditional law on it, (aux, points).
+    first, waves
+        First moments, (aux, d), and coefficients of the marginal.
+    size
+        Labels per node, the most of any.
+    cloud
+        The labels; None where they are too many to be kept at all depths.
+    """
 
     depth: float
     space: Space
-    cloud: Cloud
+    density: FloatArray
+    first: FloatArray
+    waves: FloatArray
+    size: int
     diagnostics: Mapping[str, float]
+    cloud: Cloud | None
 
-    @property
-    def size(self) -> int:
-        """Labels per node, the most of any."""
-        return int(np.diff(self.cloud.labels.starts).max())
+    @staticmethod
+    def of(problem: Problem, cloud: Cloud, depth: float, diagnostics: Mapping[str, float]) -> LabelState:
+        """Return the state of a cloud."""
+        atoms, space = cloud.atoms, problem.space
+        waves = space.resized(3 * DEGREE + 1).analyse_atoms(atoms)
+        return LabelState(
+            depth,
+            space,
+            histogram(cloud, space),
+            atoms.sums(space.embed(atoms.places)),
+            problem.auxiliary.mean(waves),
+            int(np.diff(cloud.labels.starts).max()),
+            diagnostics,
+            cloud,
+        )
 
-    def joint(self, space: Space) -> FloatArray:
+    def lighter(self, states: int) -> LabelState:
+        """Leave the labels out where so many states of them would take too much memory."""
+        if self.cloud is None or self.cloud.labels.places.size * states <= MOST_LABELS:
+            return self
+        return replace(self, cloud=None)
+
+    def joint(self, space: Space) -> FloatArray:  # noqa: ARG002 (it has but one)
         """Conservative histogram: the mass in every cell about a grid point over its width."""
-        return histogram(self.cloud, space)
+        return self.density
 
-    def marginal(self, auxiliary: Auxiliary, space: Space, joint: FloatArray | None = None) -> FloatArray:
+    def marginal(self, auxiliary: Auxiliary, space: Space, joint: FloatArray | None = None) -> FloatArray:  # noqa: ARG002
         """Mean histogram."""
-        return auxiliary.mean(histogram(self.cloud, space) if joint is None else joint)
+        return auxiliary.mean(self.density)
 
     def moments(self) -> FloatArray:
         """Σ mass x."""
-        atoms = self.cloud.atoms
-        return atoms.sums(self.space.embed(atoms.places))
+        return self.first
 
-    def spectrum(self, auxiliary: Auxiliary) -> FloatArray:
+    def spectrum(self, auxiliary: Auxiliary) -> FloatArray:  # noqa: ARG002
         """Exact, up to the degree that clusters feel."""
-        return auxiliary.mean(self.space.resized(3 * DEGREE + 1).analyse_atoms(self.cloud.atoms))
+        return self.waves
 
     def comparison(self, auxiliary: Auxiliary) -> Comparison:
         """Exact, between atoms."""
-        atoms, moments = self.cloud.atoms, self.moments()
+        if self.cloud is None:
+            raise ValueError("labels: were left out of this state")
+        atoms, moments = self.cloud.atoms, self.first
         positions = self.space.locate(moments)
         masses = auxiliary.weights[atoms.rows] * atoms.masses
         w1, w2 = (
@@ -82,14 +118,27 @@ class LabelState:
         return {
             "method": "characteristics",
             "depth": self.depth,
-            "cloud": cloud_content(self.cloud),
+            "density": self.density,
+            "first": self.first,
+            "waves": self.waves,
+            "size": self.size,
             "diagnostics": dict(self.diagnostics),
+            "cloud": None if self.cloud is None else cloud_content(self.cloud),
         }
 
     @classmethod
     def restored(cls, problem: Problem, content: Mapping[str, Any]) -> LabelState:
         """Invert ``content``."""
-        return cls(content["depth"], problem.space, restored_cloud(content["cloud"]), content["diagnostics"])
+        return cls(
+            content["depth"],
+            problem.space,
+            content["density"],
+            content["first"],
+            content["waves"],
+            int(content["size"]),
+            content["diagnostics"],
+            None if content["cloud"] is None else restored_cloud(content["cloud"]),
+        )
 
 
 def observe(problem: Problem, field: ScatteredField, cloud: Cloud) -> dict[str, float]:
@@ -154,12 +203,14 @@ def _pieces(cloud: Cloud, panels: Panels) -> Iterator[tuple[FloatArray, FloatArr
         yield np.append(lifted, lifted[0] + TURN), np.append(mass, 1.0)
 
 
-def trajectories(clouds: Sequence[Cloud], *, every: bool) -> dict[str, Variable]:
-    """Positions of the labels of the last cloud at all depths, or at the last.
+def trajectories(states: Sequence[LabelState], *, every: bool) -> dict[str, Variable]:
+    """Positions of the labels of the last state at all depths, or at the last where others were left out.
 
     Labels that came later are placed, at depths before, by the polynomials of the panels of that depth. Rows
     with fewer labels are filled up by the last one, with weight 0.
     """
+    clouds = [state.cloud for state in states if state.cloud is not None]
+    every = every and len(clouds) == len(states)
     labels = clouds[-1].labels
     counts = np.diff(labels.starts)
     rows = np.repeat(np.arange(counts.size), counts)

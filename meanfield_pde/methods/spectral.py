@@ -51,6 +51,10 @@ class SpectralState:
         """Grid points."""
         return self.space.resolution
 
+    def lighter(self, states: int) -> SpectralState:  # noqa: ARG002
+        """Nothing can be spared."""
+        return self
+
     def joint(self, space: Space) -> FloatArray:
         """Evaluate the densities."""
         return space.synthesise(space.pad(self.coefficients))
