@@ -25,7 +25,7 @@ from solvers.panels import ORDER
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.arrays import BoolArray, FloatArray
     from meanfield_pde.methods.base import State
     from meanfield_pde.problem import Problem
     from meanfield_pde.records import Variable
@@ -36,10 +36,12 @@ __all__ = ["Characteristics"]
 TURN = 2.0 * math.pi
 #: Tolerance of a step, and of what a panel may leave out, as shares of rtol.
 STEP_SHARE, PANEL_SHARE = 0.002, 0.03
-#: Share of the tolerance of a panel from which it is halved in advance.
-EARLY = 0.1
+#: Share of the tolerance of a panel from which it is halved in advance: a later step would be rejected for it.
+EARLY = 0.03
 #: Tolerances below these are rounding error.
 FINEST_STEP, FINEST_PANEL = 1e-14, 1e-12
+#: What the polynomial of a panel leaves out at most, about: a jump between two clusters.
+WIDEST = 3.0
 #: Least relative tolerance that scipy accepts; angles are controlled absolutely.
 ROUNDING = 2.5e-14
 #: Labels that have come closer than so many tolerances of a step move as one: the noise of steps, limited by
@@ -123,10 +125,19 @@ class Characteristics:
         self.depth = float(stepper.t)
         self.step = float(max(stepper.h_abs, proposed) if cut else stepper.h_abs)
         stepper.h_abs = self.step
-        if unresolved.max(initial=0.0) > EARLY:
-            return self._refined(moved, unresolved > EARLY)
-        self._go_on_with(moved.merged(TOGETHER * self._step_tolerance))
+        merged = moved.merged(TOGETHER * self._step_tolerance)
+        early = self._early(moved, unresolved)
+        if early.any():
+            return self._refined(merged, early)
+        self._go_on_with(merged)
         return None
+
+    def _early(self, cloud: Cloud, unresolved: FloatArray) -> BoolArray:
+        """Tell which panels to halve before they must be: those that are heavy enough for it to come to that."""
+        if not unresolved.size:
+            return np.zeros(0, dtype=bool)
+        heavy = WIDEST * cloud.panel_masses > self.tolerance
+        return np.asarray(heavy & (unresolved > max(EARLY, 0.1 * FINEST_PANEL / self.tolerance)))
 
     def _started(self, stop: float) -> DOP853:
         """Set up scipy's stepper at the present state."""
@@ -156,7 +167,7 @@ class Characteristics:
             return np.zeros(0)
         return cloud.unresolved() / self.tolerance
 
-    def _refined(self, cloud: Cloud, chosen: Any) -> Reason | None:
+    def _refined(self, cloud: Cloud, chosen: BoolArray) -> Reason | None:
         """Halve the chosen panels; "guard" when there would be more atoms than allowed."""
         finer = cloud.halved(chosen)
         allowed = self.problem.accuracy.max_resolution

@@ -29,7 +29,7 @@ __all__ = ["LabelState", "cloud_content", "histogram", "observe", "restored_clou
 
 TURN = 2.0 * math.pi
 #: Labels, over all states, whose positions are kept; beyond, those of the last state alone.
-MOST_LABELS = 2**25
+MOST_LABELS = 2**23
 #: Places on every panel between which the mass is spread evenly in the histogram.
 PLACES = np.linspace(-1.0, 1.0, 4 * ORDER + 1)
 NODES = np.polynomial.legendre.leggauss(ORDER)[0]
@@ -80,9 +80,9 @@ class LabelState:
 
     def lighter(self, states: int) -> LabelState:
         """Leave the labels out where so many states of them would take too much memory."""
-        if self.cloud is None or self.cloud.labels.places.size * states <= MOST_LABELS:
-            return self
-        return replace(self, cloud=None)
+        if self.cloud is None or self.cloud.labels.places.size * states > MOST_LABELS:
+            return replace(self, cloud=None)
+        return replace(self, cloud=self.cloud.stored())
 
     def joint(self, space: Space) -> FloatArray:  # noqa: ARG002 (it has but one)
         """Conservative histogram: the mass in every cell about a grid point over its width."""

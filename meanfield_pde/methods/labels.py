@@ -134,8 +134,12 @@ class Cloud:
 
     def unresolved(self) -> FloatArray:
         """Mass of every panel times what its polynomial leaves out of the flow map, (panels,)."""
-        masses = np.abs(self.labels.masses).reshape(-1, ORDER).sum(axis=1)
-        return np.asarray(masses * Panels.tails(self.panel_places))
+        return np.asarray(self.panel_masses * Panels.tails(self.panel_places))
+
+    @property
+    def panel_masses(self) -> FloatArray:
+        """Mass of every panel, (panels,)."""
+        return np.asarray(np.abs(self.labels.masses).reshape(-1, ORDER).sum(axis=1))
 
     def halved(self, chosen: BoolArray) -> Cloud:
         """Halve the chosen panels; their new labels are atoms of their own."""
@@ -177,6 +181,11 @@ class Cloud:
         atom = np.empty(order.size, dtype=np.intp)
         atom[order] = target[run]
         return _gathered(self.labels, atom[self.group], self.places)
+
+    def stored(self) -> Cloud:
+        """Return the same cloud in little memory."""
+        group, lift = self.group.astype(np.int32), self.lift.astype(np.int16)
+        return Cloud(self.labels, group, lift, self.positions)  # type: ignore[arg-type] (small integers)
 
     def at(self, positions: FloatArray) -> Cloud:
         """Move the atoms."""
