@@ -29,8 +29,17 @@ def comparison(records: Sequence[Record]) -> Figure:
     top, bottom = style.halves(page, 2.2)
     grid = top.subplots(2, len(records), squeeze=False)
     symbol = token_axis(records[0]).symbol
-    _row(grid[0], records, panels.final_image, panels.joint, rf"$\rho({symbol}\,|\,z)$ at the end")
-    _row(grid[1], records, panels.marginal_image, panels.marginal, rf"$\mu(t,{symbol})$")
+    width = panels.smoothing(*records)
+    last = [panels.final_image(record) for record in records]
+    _row(grid[0], records, last, panels.joint, panels.named(rf"$\rho({symbol}\,|\,z)$ at the end", *records))
+    marginals = [panels.marginal_image(record, width) for record in records]
+    _row(
+        grid[1],
+        records,
+        marginals,
+        panels.marginal,
+        panels.named(rf"$\mu(t,{symbol})$", *records, smoothed=True),
+    )
     for ax, record in zip(grid[0], records, strict=True):
         heading = style.fold(style.title(record) or "Untitled", 96 // len(records), 3)
         ax.set_title(heading, parse_math=False, linespacing=1.0)
@@ -45,12 +54,11 @@ def comparison(records: Sequence[Record]) -> Figure:
 def _row(
     axes: Sequence[Axes],
     records: Sequence[Record],
-    image_of: Callable[[Record], NDArray[np.float64]],
+    images: Sequence[NDArray[np.float64]],
     draw: Callable[[Axes, Record, NDArray[np.float64], heat.Shade], AxesImage],
     label: str,
 ) -> None:
     """Draw the same panel of every solution with one colour scale."""
-    images = [image_of(record) for record in records]
     shade = heat.Shade.of(*images)
     drawn = [draw(*panel, shade) for panel in zip(axes, records, images, strict=True)]
     heat.scale(drawn[0], list(axes), label, shade)
@@ -66,13 +74,15 @@ def _row(
 def _curves(left: Axes, right: Axes, records: Sequence[Record]) -> None:
     """Draw the order parameters over depth and the last marginals of all solutions."""
     axes = [(depth_axis(record), token_axis(record)) for record in records]
-    for record, (t, x), color, dash in zip(records, axes, style.CYCLE, style.DASHES, strict=False):
+    width = panels.smoothing(*records)
+    for record, (t, _), color, dash in zip(records, axes, style.CYCLE, style.DASHES, strict=False):
         left.plot(t.points, record["order_parameter"], color=color, linestyle=dash)
-        right.plot(x.points, record["marginal"][-1][x.index], color=color, linestyle=dash)
+        right.plot(*panels.curve(record, -1, width), color=color, linestyle=dash)
     longest, widest = max(axes, key=lambda pair: pair[0].limits[1])[0], axes[0][1]
     longest.mark(left, "x")
     panels.unit_interval(left)
-    panels.density(right, widest, rf"$\mu({widest.symbol})$ at the end")
+    label = panels.named(rf"$\mu({widest.symbol})$ at the end", *records, smoothed=True)
+    panels.density(right, widest, label.replace(", ", ",\n"))
 
 
 def _legend(place: SubFigure, lines: Sequence[Line2D], records: Sequence[Record]) -> None:
@@ -82,6 +92,9 @@ def _legend(place: SubFigure, lines: Sequence[Line2D], records: Sequence[Record]
     if any("conditional_mean" in record for record in records):
         handles.append(panels.map_key())
         names.append("conditional mean (a)")
+    if any(panels.is_switched(record) for record in records):
+        handles.append(panels.switch_key())
+        names.append("to finite volumes (b)")
     legend = place.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)))
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -86,5 +86,6 @@ def scale(image: AxesImage, axes: Axes | list[Axes], label: str, shade: Shade) -
     """Put the colour bar of an image beside its axes."""
     place = axes if not isinstance(axes, list) else axes[0]
     bar = place.figure.colorbar(image, ax=axes, pad=0.02, aspect=28)
-    bar.set_label(f"{label}, {shade.note}" if shade.note else label)
+    separator = ",\n" if "histogram" in label else ", "
+    bar.set_label(f"{label}{separator}{shade.note}" if shade.note else label, linespacing=0.9)
     bar.outline.set_linewidth(0.6)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from meanfield_pde.figures import heat, panels, style
+from meanfield_pde.figures import heat, metastability, panels, style
 from meanfield_pde.figures.axes import token_axis
+from meanfield_pde.figures.trajectories import has_trajectories, trajectories
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,36 +19,41 @@ __all__ = ["overview"]
 
 
 def overview(record: Record) -> Figure:
-    """Draw marginal and final state above, pushforward, order parameter and free energy below."""
-    page = style.page(4.6, style.title(record))
-    top, bottom = style.halves(page, 1.15)
+    """Draw marginal and final state above, pushforward, clusters, order parameter and free energy below."""
+    below = [_pushforward] if len(record["aux"]) > 1 else []
+    below += [_clusters] if metastability.has_clusters(record) else []
+    below += [_order, _energy]
+    rows = 2 if len(below) > 3 else 1
+    page = style.page(4.6 if rows == 1 else 6.4, style.title(record))
+    top, bottom = style.halves(page, 1.15 / rows)
     left, right = top.subplots(1, 2)
-    _marginal(left, record)
-    if len(record["aux"]) == 1:
-        _ends(right, record, "b")
-        curves = bottom.subplots(1, 2)
-    else:
-        _joint(right, record)
-        curves = bottom.subplots(1, 3)
-        _pushforward(curves[0], record)
-    _curves(curves[-2], curves[-1], record, "cd" if len(record["aux"]) == 1 else "de")
+    _tokens(left, record, "a")
+    (_ends if len(record["aux"]) == 1 else _joint)(right, record, "b")
+    places = bottom.subplots(rows, len(below) // rows).ravel()
+    for draw, ax, letter in zip(below, places, "cdef", strict=False):
+        draw(ax, record, letter)
     return page
 
 
-def _marginal(ax: Axes, record: Record) -> None:
-    image = panels.marginal_image(record)
+def _tokens(ax: Axes, record: Record, letter: str) -> None:
+    style.head(ax, letter, "Tokens over depth")
+    if has_trajectories(record):
+        style.note(ax, trajectories(ax, record))
+        return
+    image = panels.marginal_image(record, panels.smoothing(record))
     shade = heat.Shade.of(image)
-    style.head(ax, "a", "Tokens over depth")
-    heat.scale(panels.marginal(ax, record, image, shade), ax, rf"$\mu(t,{token_axis(record).symbol})$", shade)
+    label = panels.named(rf"$\mu(t,{token_axis(record).symbol})$", record, smoothed=True)
+    heat.scale(panels.marginal(ax, record, image, shade), ax, label, shade)
+    if panels.is_switched(record):
+        style.key(ax, [panels.switch_key()], ["to finite volumes"])
 
 
-def _joint(ax: Axes, record: Record) -> None:
+def _joint(ax: Axes, record: Record, letter: str) -> None:
     image = panels.final_image(record)
     shade = heat.Shade.of(image)
-    style.head(ax, "b", f"Last state, $t = {style.number(record['time'][-1])}$")
-    heat.scale(
-        panels.joint(ax, record, image, shade), ax, rf"$\rho({token_axis(record).symbol}\,|\,z)$", shade
-    )
+    style.head(ax, letter, f"Last state, $t = {style.number(record['time'][-1])}$")
+    label = panels.named(rf"$\rho({token_axis(record).symbol}\,|\,z)$", record)
+    heat.scale(panels.joint(ax, record, image, shade), ax, label, shade)
     if ax.collections:
         style.key(ax, [panels.map_key()], ["conditional mean $T(z)$"], handlelength=0.6, handletextpad=0.3)
 
@@ -58,17 +64,28 @@ def _ends(ax: Axes, record: Record, letter: str) -> None:
     style.key(ax)
 
 
-def _pushforward(ax: Axes, record: Record) -> None:
+def _pushforward(ax: Axes, record: Record, letter: str) -> None:
     distance = float(record.attributes.get("w2", math.nan))
     defined = panels.pushforward(ax, record) and math.isfinite(distance)
-    style.head(ax, "c", f"$W_2 = {distance:.2g}$" if defined else "")
+    style.head(ax, letter, f"$W_2 = {distance:.2g}$" if defined else "")
     style.key(ax)
 
 
-def _curves(left: Axes, right: Axes, record: Record, letters: str) -> None:
-    style.head(left, letters[0])
-    panels.order(left, record)
-    style.key(left)
-    style.head(right, letters[1])
-    panels.energy(right, record)
-    style.key(right)
+def _clusters(ax: Axes, record: Record, letter: str) -> None:
+    style.head(ax, letter)
+    metastability.clusters(ax, record)
+    panels.switch(ax, record)
+    if "plateau_start" in record:
+        style.key(ax, [metastability.plateau_key()], ["plateau, number of clusters"])
+
+
+def _order(ax: Axes, record: Record, letter: str) -> None:
+    style.head(ax, letter)
+    panels.order(ax, record)
+    style.key(ax)
+
+
+def _energy(ax: Axes, record: Record, letter: str) -> None:
+    style.head(ax, letter)
+    panels.energy(ax, record)
+    style.key(ax)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from meanfield_pde.figures import heat, style
+from meanfield_pde.figures import heat, metastability, style
 from meanfield_pde.figures.axes import Axis, auxiliary_axis, depth_axis, token_axis
 
 if TYPE_CHECKING:
@@ -18,24 +18,77 @@ if TYPE_CHECKING:
     from meanfield_pde.records import Record
 
 __all__ = [
+    "curve",
     "density",
     "ends",
     "energy",
     "final_image",
+    "is_histogram",
+    "is_switched",
     "joint",
+    "map_key",
     "marginal",
     "marginal_image",
+    "named",
     "order",
     "pushforward",
+    "smoothing",
+    "switch",
+    "switch_key",
     "unit_interval",
 ]
 
+_SWITCH: dict[str, Any] = {"color": style.BLACK, "linewidth": 0.8, "dashes": (3, 2)}
 _DIRECTED = 1e-6  # conditional means shorter than this have a direction by rounding only
 
 
-def marginal_image(record: Record) -> NDArray[np.float64]:
-    """Return the pixels of the token marginal over depth."""
-    return heat.raster(record["marginal"], depth_axis(record), token_axis(record))
+def is_histogram(record: Record) -> bool:
+    """Tell whether the densities are histograms of tokens: Dirac masses have no density."""
+    return record.attributes.get("density_kind") == "histogram"
+
+
+def named(symbol: str, *records: Record, smoothed: bool = False) -> str:
+    """Return the label of a density, which says so where one of them is a histogram."""
+    kind = "smoothed histogram" if smoothed else "histogram"
+    return f"{symbol}, {kind}" if any(is_histogram(record) for record in records) else symbol
+
+
+def is_switched(record: Record) -> bool:
+    """Tell whether the solver went over to finite volumes, at a depth that is shown."""
+    low, high = depth_axis(record).limits
+    return low <= float(record.attributes.get("switched_at", np.nan)) <= high
+
+
+def switch(ax: Axes, record: Record) -> None:
+    """Mark the depth at which the solver went over to finite volumes, if it did, in a panel over depth."""
+    if is_switched(record):
+        ax.axvline(float(record.attributes["switched_at"]), **_SWITCH)
+
+
+def switch_key() -> Line2D:
+    """Return what stands for the mark of `switch` in a legend."""
+    return Line2D([], [], **_SWITCH)
+
+
+def smoothing(*records: Record) -> float | None:
+    """Return the width by which all marginals are smoothed where one is a histogram, else None.
+
+    Dirac masses would hide all else, and be thinner than what is printed.
+    """
+    if not any(is_histogram(record) for record in records):
+        return None
+    return max(_width(token_axis(record), record) for record in records)
+
+
+def marginal_image(record: Record, width: float | None) -> NDArray[np.float64]:
+    """Return the pixels of the token marginal over depth, smoothed by a width."""
+    x = token_axis(record)
+    image = heat.raster(record["marginal"], depth_axis(record), x)
+    if width is None:
+        return image
+    pixel = (x.limits[1] - x.limits[0]) / len(image)
+    middles = np.asarray(x.limits[0] + pixel * (np.arange(len(image)) + 0.5), dtype=np.float64)
+    return _smooth(middles, middles, pixel * image.T, x, width).T
 
 
 def marginal(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.Shade) -> AxesImage:
@@ -44,6 +97,7 @@ def marginal(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.S
     drawn = heat.heat(ax, image, shade, x, y)
     x.mark(ax, "x")
     y.mark(ax, "y")
+    switch(ax, record)
     return drawn
 
 
@@ -102,12 +156,21 @@ def _means(record: Record) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def ends(ax: Axes, record: Record) -> None:
     """Draw the first and the last token marginal."""
-    x, time = token_axis(record), record["time"]
-    first, last = record["marginal"][0][x.index], record["marginal"][-1][x.index]
-    ax.plot(x.points, first, color=style.GREY, dashes=(4, 1.5), label=f"$t = {style.number(time[0])}$")
-    ax.fill_between(x.points, last, color=style.BLUE, alpha=0.15, linewidth=0)
-    ax.plot(x.points, last, color=style.BLUE, label=f"$t = {style.number(time[-1])}$")
-    density(ax, x, rf"$\mu(t,{x.symbol})$")
+    x, time, width = token_axis(record), record["time"], smoothing(record)
+    (at, first), (_, last) = (curve(record, index, width) for index in (0, -1))
+    ax.plot(at, first, color=style.GREY, dashes=(4, 1.5), label=f"$t = {style.number(time[0])}$")
+    ax.fill_between(at, last, color=style.BLUE, alpha=0.15, linewidth=0)
+    ax.plot(at, last, color=style.BLUE, label=f"$t = {style.number(time[-1])}$")
+    density(ax, x, rf"$\mu(t,{x.symbol})$" if width is None else _smoothed_label(x, record, width))
+
+
+def curve(record: Record, index: int, width: float | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a token marginal as a curve, smoothed by a width."""
+    x, marginal = token_axis(record), record["marginal"][index]
+    if width is None:
+        return x.points, marginal[x.index]
+    at = _fine(x)
+    return at, _smooth(at, record["token"], marginal * record["token_weight"], x, width)
 
 
 def pushforward(ax: Axes, record: Record) -> bool:
@@ -116,10 +179,7 @@ def pushforward(ax: Axes, record: Record) -> bool:
     Both are smoothed alike, so that the curves differ only where the distributions do, atoms included.
     """
     x = token_axis(record)
-    turn = x.limits[1] - x.limits[0]
-    nodes, resolution = len(record["aux"]), len(record["token"])
-    width = turn * float(max(np.clip(1.2 / nodes, 1 / 72, 1 / 36), 1.2 / resolution))
-    at = np.linspace(*x.limits, 721)
+    width, at = _width(x, record), _fine(x)
     marginal = _smooth(at, record["token"], record["marginal"][-1] * record["token_weight"], x, width)
     ax.fill_between(at, marginal, color=style.BLUE, alpha=0.15, linewidth=0)
     ax.plot(at, marginal, color=style.BLUE, label=r"$\mu$")
@@ -130,9 +190,25 @@ def pushforward(ax: Axes, record: Record) -> bool:
         ax.plot(at, image, color=style.VERMILION, dashes=(4, 1.5), label=r"$T_{\#}\nu$")
     else:
         ax.plot([], [], linestyle="none", label=r"$T_{\#}\nu$ not defined")
-    angle = f"{width / turn * 360:.2g}°" if x.period is not None else f"{width:.2g}"
-    density(ax, x, f"Smoothed density ({angle})")
+    density(ax, x, _smoothed_label(x, record, width))
     return defined
+
+
+def _fine(x: Axis) -> NDArray[np.float64]:
+    """Return where smoothed densities are drawn: every half degree of a circle."""
+    return np.linspace(*x.limits, 721)
+
+
+def _width(x: Axis, record: Record) -> float:
+    """Return the width of a kernel that joins the nodes, and the points of the grid, to a density."""
+    nodes, resolution = len(record["aux"]), len(record["token"])
+    share = max(np.clip(1.2 / nodes if nodes > 1 else 0.0, 1 / 72, 1 / 36), 1.2 / resolution)
+    return float((x.limits[1] - x.limits[0]) * share)
+
+
+def _smoothed_label(x: Axis, record: Record, width: float) -> str:
+    angle = f"{width / x.period * 360:.2g}°" if x.period is not None else f"{width:.2g}"
+    return f"Smoothed {'histogram' if is_histogram(record) else 'density'} ({angle})"
 
 
 def _smooth(
@@ -142,13 +218,13 @@ def _smooth(
     x: Axis,
     width: float,
 ) -> NDArray[np.float64]:
-    """Return the density of point masses under a Gaussian kernel, wrapped around a closed curve."""
-    result = np.empty(len(at))
+    """Return the densities of masses (..., point) under a Gaussian kernel, wrapped around a closed curve."""
+    result = np.empty((*masses.shape[:-1], len(at)))
     for place, here in enumerate(at):
         distance = points - here
         if x.period is not None:
             distance -= x.period * np.round(distance / x.period)
-        result[place] = np.exp(-((distance / width) ** 2) / 2) @ masses
+        result[..., place] = masses @ np.exp(-((distance / width) ** 2) / 2)
     return np.asarray(result / (width * np.sqrt(2 * np.pi)))
 
 
@@ -157,7 +233,7 @@ def density(ax: Axes, x: Axis, label: str) -> None:
     x.mark(ax, "x")
     ax.set_ylim(0, 1.06 * max(ax.dataLim.y1, 1e-300))
     style.ticks(ax.yaxis)
-    ax.set_ylabel(label)
+    ax.set_ylabel(label, linespacing=0.9)
 
 
 def order(ax: Axes, record: Record) -> None:
@@ -166,6 +242,8 @@ def order(ax: Axes, record: Record) -> None:
     if len(record["aux"]) > 1:
         label = r"$\langle R_z \rangle_\nu$"
         _series(ax, record, "conditional_concentration", label, color=style.GREEN, dashes=(4, 1.5))
+    metastability.spans(ax, record)
+    switch(ax, record)
     unit_interval(ax)
 
 
@@ -180,6 +258,7 @@ def energy(ax: Axes, record: Record) -> None:
     """Draw the free energy and its interaction part over depth."""
     _series(ax, record, "free_energy", r"$F_\sigma$", color=style.BLACK)
     _series(ax, record, "interaction_energy", "$-E$", -1.0, color=style.PURPLE, dashes=(4, 1.5))
+    switch(ax, record)
     ax.set_ylabel("Free energy")
 
 

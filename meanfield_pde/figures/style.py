@@ -35,6 +35,7 @@ __all__ = [
     "halves",
     "head",
     "key",
+    "note",
     "number",
     "page",
     "plain",
@@ -48,6 +49,7 @@ RESOLUTION = 300  # dots per inch
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 BLUE, VERMILION, GREEN = "#0072b2", "#d55e00", "#009e73"
 ORANGE, PURPLE, BLACK, GREY = "#e69f00", "#b0568a", "#000000", "#777777"
+SHADE = "#ececec"  # behind curves
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, BLACK)
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1)), (0, (1, 0.6)))
 
@@ -164,7 +166,12 @@ def corner(ax: Axes, letter: str) -> None:
 
 def key(ax: Axes, *entries: Sequence[Any], **look: float) -> None:
     """Name the lines of a panel above it, where nothing is drawn, on the right."""
-    ax.legend(*entries, loc="lower right", bbox_to_anchor=(1.0, 1.02), ncols=2, **look)
+    ax.legend(*entries, loc="lower right", bbox_to_anchor=(1.0, 1.02), ncols=3, **look)
+
+
+def note(ax: Axes, text: str) -> None:
+    """Put a remark above a panel, on the right."""
+    ax.set_title(text, loc="right", fontsize=mpl.rcParams["legend.fontsize"])
 
 
 def ticks(ruler: Axis, most: int = 5) -> None:

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from meanfield_pde import figures
+from meanfield_pde import figures, plateaus
+from meanfield_pde.clusters import Clusters
 from meanfield_pde.errors import InputError
 from meanfield_pde.figures import axes, heat, style
 from meanfield_pde.records import Variable
@@ -41,6 +42,43 @@ def open_line():
     return replace(record, variables=dict(record.variables) | {"token": token}, attributes=attributes)
 
 
+def with_clusters(record, counts=(3, 2, 1), attributes=()):
+    """Return a record with so many equal clusters in equal shares of the depth, none at the beginning."""
+    time = record["time"]
+    none = Clusters(np.empty(0), np.empty(0))
+    shares = np.minimum((len(counts) * time / time[-1]).astype(int), len(counts) - 1)
+    clusters = [Clusters(np.arange(n) * TURN / n, np.full(n, 1 / n)) for n in np.array(counts)[shares]]
+    clusters[0] = none
+    order = 0.02 + 0.2 * shares / max(len(counts) - 1, 1)
+    variables = dict(record.variables) | plateaus.variables(time, order, clusters)
+    variables["order_parameter"] = Variable(("time",), order, "order parameter")
+    return replace(record, variables=variables, attributes=dict(record.attributes) | dict(attributes))
+
+
+def with_labels(labels=300, nodes=1, speed=0.0, depths=61, first="time"):
+    """Return tokens that gather in three clusters, two of which merge, all turning, as histograms."""
+    record = example(nodes, depths, 128)
+    time, start = record["time"][:, None], TURN * (np.arange(labels) + 0.5) / labels
+    home = np.floor(3 * start / TURN)
+    target = TURN * (home + 0.5) / 3 - np.where(home == 2, 2.0 / (1 + np.exp(10 - time)), 0.0)
+    position = (target + (start - target) * np.exp(-time) + speed * time) % TURN
+    weight = np.full((nodes, labels), 1 / labels)
+    width = TURN / 128
+    cell = np.floor(position / width + 0.5).astype(int) % 128
+    density = np.array([np.bincount(row, weight[0], 128) for row in cell]) / width
+    record = changed(record, density=np.repeat(density[:, None], nodes, axis=1), marginal=density)
+    position = np.repeat(position[:, None], nodes, axis=1)[
+        slice(None) if first == "time" else slice(-1, None)
+    ]
+    labelled = {
+        "position": Variable((first, "aux", "label"), position, "angle of the label", "rad"),
+        "label_weight": Variable(("aux", "label"), weight, "mass of the label"),
+    }
+    variables = dict(record.variables) | labelled
+    return with_clusters(replace(record, variables=variables), (3, 2), {"density_kind": "histogram"})
+
+
+SWITCHED = {"switched_at": 6.0}
 SINGLE = {
     "usual": example,
     "collapsed": lambda: example(spread=0.0, sharpness=50.0),
@@ -70,8 +108,21 @@ SINGLE = {
     "angles from -pi": lambda: changed(example(8, 5, 32), token=TURN * np.arange(32) / 32 - np.pi),
     "another period": lambda: changed(example(8, 5, 32), {"period": 1.0}, token=np.arange(32) / 32),
     "an interval": open_line,
+    "clusters of one node": lambda: with_clusters(example(nodes=1)),
+    "many clusters": lambda: with_clusters(example(1, 121, 32), (*range(30, 0, -1), 12)),
+    "clusters at one depth": lambda: changed(with_clusters(example(1, 2, 32)), time=np.array([0.0, 1e-9])),
+    "clusters at uneven depths": lambda: with_clusters(SINGLE["uneven depths"]()),
+    "switched": lambda: with_clusters(example(8, 31, 32), attributes=SWITCHED),
+    "turning labels": lambda: with_labels(speed=0.5),
+    "labels of many nodes": lambda: with_labels(nodes=4, depths=9),
+    "labels of the last state": lambda: with_labels(first="state"),
 }
 SEVERAL = {
+    "three methods": lambda: [
+        with_labels(30, depths=9),
+        changed(example(8, 9, 64, title="Changed over"), SWITCHED),
+        with_labels(30, nodes=2, depths=9),
+    ],
     "three": lambda: [example(1, 9, 64, title="Positions removed"), example(32, 9, 64), example(64, 9, 128)],
     "two": lambda: [example(32, 9, 64, sharpness=3000.0), example(32, 5, 64, uniform=True)],
     "six": lambda: [
@@ -88,7 +139,8 @@ def page(request):
     figure = figures.figure(records)
     with style.applied():
         figure.set_dpi(DOTS)
-        FigureCanvasAgg(figure).draw()
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
     return records, figure
 
 
@@ -145,22 +197,24 @@ def test_panels_are_large_enough(page):
 def test_every_panel_is_labelled(page):
     records, figure = page
     panels_ = [ax for ax in figure.findobj(mpl.axes.Axes) if ax.get_label() != "<colorbar>"]
-    assert len(panels_) == {1: 4 if len(records[0]["aux"]) == 1 else 5}.get(
-        len(records), 2 * len(records) + 2
-    )
+    alone = (4 if len(records[0]["aux"]) == 1 else 5) + ("cluster_mass" in records[0])
+    assert len(panels_) == {1: alone}.get(len(records), 2 * len(records) + 2)
     assert all(ax.get_xlabel() for ax in panels_)
     shown = "\n".join(text.get_text() for text, _ in texts(figure))
     symbol = axes.token_axis(records[0]).symbol
-    for part in ("Depth $t$" if len(records) < 4 else "$t$", f"${symbol}$", rf"$\mu(t,{symbol})$", "$R$"):
+    marginal = "tokens" if "tokens" in shown else rf"$\mu(t,{symbol})$"  # the trajectories of tokens
+    for part in ("Depth $t$" if len(records) < 4 else "$t$", f"${symbol}$", marginal, "$R$"):
         assert part in shown
-    letters = [r"\mathbf{" + letter + "}" for letter in "abcd"] if len(records) == 1 else list("abcd")
+    letters = (
+        [r"\mathbf{" + letter + "}" for letter in "abcdef"[:alone]] if len(records) == 1 else list("abcd")
+    )
     assert all(re.search(rf"(^|\$){re.escape(letter)}(\$|$)", shown, re.MULTILINE) for letter in letters)
 
 
 def test_limits_are_those_of_the_axes(page):
     records, figure = page
     images = [ax for ax in figure.findobj(mpl.axes.Axes) if ax.images]
-    assert len(images) >= len(records)
+    assert len(images) >= len(records) - sum("label_weight" in record for record in records)
     for ax in images:
         assert (*ax.get_xlim(), *ax.get_ylim()) == pytest.approx(ax.images[0].get_extent())
 
@@ -182,10 +236,75 @@ def test_free_energy_and_density_have_their_symbols():
         assert part in shown
 
 
+def test_clusters_and_plateaus_are_shown():
+    record = with_clusters(example(nodes=1))
+    figure = drawn(record)
+    shown = [text.get_text() for text, _ in texts(figure)]
+    assert [text for text in shown if text in {"1", "2", "3"} and text != "1"] == ["3", "2"]
+    assert {"Masses of clusters", "plateau, number of clusters", "plateau"} <= set(shown)
+    (panel,) = [ax for ax in figure.findobj(mpl.axes.Axes) if ax.get_ylabel() == "Masses of clusters"]
+    spans = [tuple(line.get_xdata()) for line in panel.lines]
+    assert spans == [(p["start"], p["end"]) for p in plateaus.describe(record)]
+    assert len(spans) == 3
+
+
+@pytest.mark.parametrize("attributes", [{}, {"switched_at": 21.0}])
+def test_nothing_is_said_of_what_there_is_not(attributes):
+    shown = " ".join(text.get_text() for text, _ in texts(drawn(changed(example(8, 5, 32), attributes))))
+    for part in ("lateau", "luster", "istogram", "finite volumes"):
+        assert part not in shown
+
+
+def test_the_change_to_finite_volumes_is_marked_over_depth():
+    record = with_clusters(example(nodes=1), attributes=SWITCHED)
+    figure = drawn(record)
+    over_depth = [ax for ax in figure.findobj(mpl.axes.Axes) if ax.get_xlabel() == "Depth $t$"]
+    assert len(over_depth) == 4
+    for ax in over_depth:
+        assert sum(list(line.get_xdata()) == [6.0, 6.0] for line in ax.lines) == 1
+    assert [text.get_text() for text, _ in texts(figure)].count("to finite volumes") == 1
+
+
+@pytest.mark.parametrize("nodes", [1, 8])
+def test_histograms_are_named(nodes):
+    shown = [text.get_text() for text, _ in texts(drawn(with_labels(nodes=nodes)))]
+    named = [text for text in shown if "istogram" in text]
+    assert len(named) == (1 if nodes == 1 else 3)
+    assert ("60 tokens of equal mass" in shown) == (nodes == 1)
+
+
+@pytest.mark.parametrize("speed", [0.0, 0.5, -3.0])
+@pytest.mark.parametrize("labels", [3, 300])
+def test_no_trajectory_crosses_the_seam(labels, speed):
+    record = with_labels(labels, speed=speed)
+    figure = drawn(record)
+    (panel,) = [
+        ax for ax in figure.findobj(mpl.axes.Axes) if ax.collections and "tokens" in ax.get_title("right")
+    ]
+    lines = panel.collections[0].get_segments()
+    # Two saved states are 1/3 apart: no label moves by more than 3 (1 − e^{−1/3}) + 3/3 in between.
+    steps = np.concatenate([np.abs(np.diff(line[:, 1])) for line in lines])
+    assert steps.max() < 2.0
+    # At every depth each label that is shown is within the limits once.
+    heights = np.stack([line[:, 1] for line in lines])
+    inside = ((heights >= 0) & (heights < TURN)).sum(axis=0)
+    np.testing.assert_array_equal(inside, min(labels, 60))
+
+
+def test_smoothed_histograms_keep_their_mass():
+    figure = drawn(with_labels())
+    curves = {line.get_label(): line for ax in figure.findobj(mpl.axes.Axes) for line in ax.lines}
+    for label in ("$t = 0$", "$t = 20$"):
+        angle, density = curves[label].get_data()
+        # Trapezoidal sums of a periodic Gaussian of 5 degrees on a grid of half a degree are exact.
+        assert np.trapezoid(density, angle) == pytest.approx(1.0, abs=1e-12)
+
+
 def drawn(*records):
     figure = figures.figure(records)
     with style.applied():
-        FigureCanvasAgg(figure).draw()
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
     return figure
 
 
