@@ -22,6 +22,7 @@ ORDER = {
     "rotary-bare": 0.2,
     "rotary-encoded": 0.2,
     "starter": 0.15,
+    "three-clusters": 0.0005,
 }
 
 
