@@ -4,8 +4,7 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("peers", "scaling")
-SINGLE_THREADED = {"peers", "scaling"}
+COMMANDS = ("integrators", "methods", "notebook", "peers", "scaling")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -13,9 +12,8 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
         sys.exit(f"usage: python -m benchmarks {{{','.join(COMMANDS)}}} [options]")
     name = sys.argv[1]
-    if name in SINGLE_THREADED:
-        # The thread pools read these when numpy and numba are first imported, so before the benchmark is.
-        os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    # The thread pools read these when numpy and numba are first imported, so before the benchmark is.
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     importlib.import_module(f"benchmarks.{name}").main(sys.argv[2:])
 
 
