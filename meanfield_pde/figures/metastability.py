@@ -20,7 +20,7 @@ __all__ = ["clusters", "has_clusters", "plateau_key", "spans"]
 
 _STRIP = 1.25  # the upper end of the panel, when plateaus are marked above the masses
 _LINE: dict[str, Any] = {"color": style.BLACK, "linewidth": 1.6, "solid_capstyle": "butt"}
-_APART = 0.05  # of the width of the panel: numbers of plateaus nearer to each other would touch
+_APART = 0.07  # of the width of the panel: numbers of plateaus nearer to each other would touch
 
 
 def has_clusters(record: Record) -> bool:
@@ -45,16 +45,16 @@ def clusters(ax: Axes, record: Record) -> None:
     ax.set_yticks([0.0, 0.5, 1.0])
     style.plain(ax.yaxis)
     ax.set_ylabel("Masses of clusters")
-    _plateaus(ax, record, x.limits[1] - x.limits[0])
+    _plateaus(ax, record, *x.limits)
 
 
-def _plateaus(ax: Axes, record: Record, width: float) -> None:
+def _plateaus(ax: Axes, record: Record, first: float, last: float) -> None:
     """Mark the plateaus above the masses, each with its number of clusters where there is room for it."""
-    numbered = -np.inf
+    numbered, room = -np.inf, _APART * (last - first)
     for plateau in describe(record):
         ax.plot([plateau["start"], plateau["end"]], [1.06, 1.06], **_LINE)
-        middle = (plateau["start"] + plateau["end"]) / 2
-        if middle - numbered > _APART * width:
+        middle = np.clip((plateau["start"] + plateau["end"]) / 2, first + room / 2, last - room / 2)
+        if middle - numbered > room:
             numbered = middle
             ax.text(middle, 1.09, str(plateau["clusters"]), ha="center", va="bottom", fontsize=7.5)
 
