@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scipy import fft
@@ -14,7 +15,7 @@ from meanfield_pde import checkpoint as checkpoints
 from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.methods import choose
 from meanfield_pde.methods.spectral import Spectral
-from meanfield_pde.solution import Solution, Totals, assemble
+from meanfield_pde.solution import Solution, Totals, assemble, open_solution
 from solvers.travel import SECONDS_PER_CHUNK, travel
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Interrupted", "Progress", "StoppedError", "solve"]
 
+#: Seconds between checkpoints where only a file is given.
+INTERVAL = 30.0
 #: Problems with fewer unknowns (nodes × points) run on one thread.
 THREADED_SIZE = 2**19
 
@@ -151,8 +154,8 @@ def solve(
     progress: Callable[[Progress], None] | None = None,
     threads: int | None = None,
     *,
-    checkpoint: Checkpoint | None = None,
-    resume: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | str | Path | None = None,
+    resume: Mapping[str, Any] | str | Path | None = None,
     interrupted: Callable[[], bool] = lambda: False,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Solution:
@@ -167,9 +170,9 @@ def solve(
     threads
         Threads; by default one for small problems, else all cores.
     checkpoint
-        Where and how often to write checkpoints; None for none.
+        File of the checkpoints (which must not exist), or where and how often to write them; None for none.
     resume
-        Content of a checkpoint to go on from, bit by bit as if there had been no stop.
+        File to go on from, or the content of its checkpoint: bit by bit as if there had been no stop.
     interrupted
         Asked between steps; when true the run ends there.
     announce
@@ -186,6 +189,10 @@ def solve(
         When ``interrupted`` says so; it carries what was reached, with a checkpoint. On a KeyboardInterrupt
         amid a step as well, without one.
     """
+    if isinstance(checkpoint, str | Path):
+        checkpoint = checkpoints.Checkpoint(Path(checkpoint), INTERVAL)
+    if isinstance(resume, str | Path):
+        resume = _content(Path(resume), problem)
     with limited(threads or fitting_threads(problem)):
         run = _begun(problem, announce) if resume is None else _Run.restored(problem, resume)
         between = _between(run, progress, checkpoint, interrupted)
@@ -196,6 +203,19 @@ def solve(
                 raise
             content = run.content() if isinstance(error, _Asked) else None  # a step may be half done
             raise Interrupted(run.solution("interrupted", content)) from None
+
+
+def _content(path: Path, problem: Problem) -> Mapping[str, Any]:
+    """Content of the checkpoint in a file, which must be one of this problem."""
+    solution = open_solution(path)
+    if solution.attributes.get("configuration") != problem.configuration:
+        raise InputError(f"{path}: its checkpoint is of another configuration")
+    if checkpoints.GROUP not in solution.record.groups:
+        raise InputError(f"{path}: holds no checkpoint (status: {solution.attributes.get('status')})")
+    content = checkpoints.unpack(solution.record.groups[checkpoints.GROUP])
+    if content.get("data") != dict(problem.data):
+        raise InputError(f"{path}: its checkpoint was computed from other data files")
+    return content
 
 
 def _begun(problem: Problem, announce: Callable[[str], None]) -> _Run:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -184,8 +184,9 @@ class Cloud:
 
     def stored(self) -> Cloud:
         """Return the same cloud in little memory."""
-        group, lift = self.group.astype(np.int32), self.lift.astype(np.int16)
-        return Cloud(self.labels, group, lift, self.positions)  # type: ignore[arg-type] (small integers)
+        group: Any = self.group.astype(np.int32)
+        lift: Any = self.lift.astype(np.int16)
+        return Cloud(self.labels, group, lift, self.positions)
 
     def at(self, positions: FloatArray) -> Cloud:
         """Move the atoms."""
