@@ -115,9 +115,8 @@ def check_solution(record: Record) -> None:
     record.require(optional)
     for name in (*SOLUTION, *optional):
         if record[name].dtype.kind not in ("iu" if name in _COUNTS else "f"):
-            raise InputError(
-                f"dataset {name!r} must hold {'integers' if name in _COUNTS else 'floating-point numbers'}, found {record[name].dtype}"
-            )
+            kind = "integers" if name in _COUNTS else "floating-point numbers"
+            raise InputError(f"dataset {name!r} must hold {kind}, found {record[name].dtype}")
         _check_finite(name, record[name], undefined=name in _UNDEFINED)
     _check_coordinates(record)
     order, most = record["order_parameter"], record["conditional_concentration"]

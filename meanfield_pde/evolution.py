@@ -108,7 +108,7 @@ class _Run:
         self.before = before
         self.facts |= {
             "switched_at": spectral.depth,
-            "switch_reason": f"the density needs more than {spectral.size} grid points (solver.max_resolution)",
+            "switch_reason": f"the density needs more than solver.max_resolution = {spectral.size} points",
         }
         return True
 

@@ -145,7 +145,7 @@ def assemble(
     variables |= _clusters(problem, saved) | dict(own)
     if any("state" in variable.dims for variable in variables.values()):
         last = np.array([saved[-1].depth])
-        variables["state"] = Variable(("state",), last, "depth t of what is kept of the last state alone", "1")
+        variables["state"] = Variable(("state",), last, "depth t of what is kept of one state alone", "1")
     attributes: dict[str, Attribute] = {
         "title": problem.title,
         "configuration": problem.configuration,
@@ -220,7 +220,7 @@ def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str,
         if joint is not None:
             density[index if kept == times else 0] = joint
     first = "time" if kept == times else "state"
-    variables = {
+    return {
         "density": Variable((first, "aux", "token"), density, "conditional density ρ(t, θ | z)", "1/rad"),
         "marginal": Variable(("time", "token"), marginal, "token marginal μ(t, θ)", "1/rad"),
         "conditional_mean": Variable(
@@ -228,4 +228,3 @@ def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str,
         ),
         "conditional_length": Variable(("time", "aux"), length, "length of the conditional mean", "1"),
     }
-    return variables

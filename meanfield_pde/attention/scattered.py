@@ -98,7 +98,7 @@ class ScatteredField:
 
     @cached_property
     def _degree(self) -> int | None:
-        """Highest degree that any operator asks for, with the margin of skeletons; None where it is not known."""
+        """Highest degree that any operator asks for, with the margin of skeletons; None if not known."""
         attention = self.field.attention
         if any(head.kernel is not None for head in attention.heads):
             return None

@@ -36,7 +36,7 @@ __all__ = ["Characteristics"]
 TURN = 2.0 * math.pi
 #: Tolerance of a step, and of what a panel may leave out, as shares of rtol.
 STEP_SHARE, PANEL_SHARE = 0.002, 0.03
-#: Share of the tolerance of a panel from which it is halved in advance: a later step would be rejected for it.
+#: Share of the tolerance of a panel from which it is halved in advance: else a step is rejected for it later.
 EARLY = 0.03
 #: Tolerances below these are rounding error.
 FINEST_STEP, FINEST_PANEL = 1e-14, 1e-12
@@ -133,7 +133,7 @@ class Characteristics:
         return None
 
     def _early(self, cloud: Cloud, unresolved: FloatArray) -> BoolArray:
-        """Tell which panels to halve before they must be: those that are heavy enough for it to come to that."""
+        """Tell which panels to halve before they must be: those heavy enough for it to come to that."""
         if not unresolved.size:
             return np.zeros(0, dtype=bool)
         heavy = WIDEST * cloud.panel_masses > self.tolerance
