@@ -13,6 +13,7 @@ from scipy import fft
 
 from meanfield_pde import checkpoint as checkpoints
 from meanfield_pde.errors import ComputationError, InputError
+from meanfield_pde.files import check_target
 from meanfield_pde.methods import choose
 from meanfield_pde.methods.spectral import Spectral
 from meanfield_pde.solution import Solution, Totals, assemble, open_solution
@@ -170,7 +171,8 @@ def solve(
     threads
         Threads; by default one for small problems, else all cores.
     checkpoint
-        File of the checkpoints (which must not exist), or where and how often to write them; None for none.
+        File of the checkpoints (which must not exist, unless it is the one to go on from), or where and how
+        often to write them; None for none.
     resume
         File to go on from, or the content of its checkpoint: bit by bit as if there had been no stop.
     interrupted
@@ -190,11 +192,11 @@ def solve(
         amid a step as well, without one.
     """
     if isinstance(checkpoint, str | Path):
-        checkpoint = checkpoints.Checkpoint(Path(checkpoint), INTERVAL)
+        checkpoint = _checkpoint(Path(checkpoint), resume)
     if isinstance(resume, str | Path):
         resume = _content(Path(resume), problem)
     with limited(threads or fitting_threads(problem)):
-        run = _begun(problem, announce) if resume is None else _Run.restored(problem, resume)
+        run = _begun(problem, announce) if resume is None else _resumed(problem, resume)
         between = _between(run, progress, checkpoint, interrupted)
         try:
             return _finished(run, between, announce)
@@ -203,6 +205,13 @@ def solve(
                 raise
             content = run.content() if isinstance(error, _Asked) else None  # a step may be half done
             raise Interrupted(run.solution("interrupted", content)) from None
+
+
+def _checkpoint(path: Path, resume: object) -> Checkpoint:
+    """Every now and then into a file, which may be there already if it is the one to go on from."""
+    kept = isinstance(resume, str | Path) and Path(resume).resolve() == path.resolve()
+    check_target(path, overwrite=kept)
+    return checkpoints.Checkpoint(path, INTERVAL, kept=kept)
 
 
 def _content(path: Path, problem: Problem) -> Mapping[str, Any]:
@@ -216,6 +225,15 @@ def _content(path: Path, problem: Problem) -> Mapping[str, Any]:
     if content.get("data") != dict(problem.data):
         raise InputError(f"{path}: its checkpoint was computed from other data files")
     return content
+
+
+def _resumed(problem: Problem, content: Mapping[str, Any]) -> _Run:
+    try:
+        return _Run.restored(problem, content)
+    except InputError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(f"{problem.label}: the checkpoint does not fit ({error!r}); solve anew") from error
 
 
 def _begun(problem: Problem, announce: Callable[[str], None]) -> _Run:
