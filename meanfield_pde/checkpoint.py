@@ -62,21 +62,27 @@ def unpack(record: Record) -> dict[str, Any]:
         When the record is not what ``pack`` makes.
     """
     try:
-        text, shapes, data = (record[name].tobytes() for name in ("content", "arrays", "data"))
-        arrays, start = [], 0
+        text, shapes = (record[name].tobytes() for name in ("content", "arrays"))
+        data = memoryview(record["data"].tobytes())
+        arrays: list[np.ndarray[Any, Any]] = []
+        start = 0
         for shape, dtype in json.loads(shapes):
-            kind = np.dtype(dtype)
-            if min(shape, default=0) < 0:
-                raise ValueError(f"an array has the shape {shape}")
-            size = kind.itemsize * int(np.prod(shape, dtype=np.int64))
-            arrays.append(np.frombuffer(data[start : start + size], kind).reshape(shape).copy())
-            start += size
+            arrays.append(_array(data[start:], shape, np.dtype(dtype)))
+            start += arrays[-1].nbytes
         result = _restored(json.loads(text), arrays)
     except (InputError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise InputError(f"the checkpoint cannot be read ({error})") from error
     if not isinstance(result, dict):
         raise InputError("the checkpoint cannot be read (it is not a table)")
     return result
+
+
+def _array(data: memoryview[int], shape: list[int], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return a copy of the array at the beginning of the data."""
+    if min(shape, default=0) < 0:
+        raise ValueError(f"an array has the shape {shape}")
+    size = dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    return np.frombuffer(data[:size], dtype).reshape(shape).copy()
 
 
 def _restored(value: Any, arrays: list[np.ndarray[Any, Any]]) -> Any:

@@ -16,7 +16,9 @@ import h5py
 import numpy as np
 import pytest
 
-from meanfield_pde import checkpoint, shipped
+from meanfield_pde import api, checkpoint, evolution, shipped
+from meanfield_pde.config import parse_assignments
+from meanfield_pde.errors import InputError
 from meanfield_pde.files import remove_leftovers, replacing
 from meanfield_pde.records import read
 
@@ -601,6 +603,19 @@ def test_without_a_file_a_run_begins(place, uninterrupted):
     assert (status, child.said()) == (0, "")
     assert "there is no checkpoint yet; starting from the beginning" in child.out.read_text()
     assert differences(uninterrupted(SMALL), place.output) == []
+
+
+def test_the_same_from_python(unfinished, uninterrupted, place, monkeypatch):
+    """One file may be gone on from and hold the checkpoints; another that is there must not be replaced."""
+    monkeypatch.setattr(evolution, "INTERVAL", 0.0)
+    problem = api.load(place.folder / "case.toml", parse_assignments(SMALL[1::2]))
+    with pytest.raises(InputError, match="exists already"):
+        evolution.solve(problem, checkpoint=unfinished)
+    version = place.version()
+    solution = evolution.solve(problem, checkpoint=unfinished, resume=unfinished)
+    assert place.version() != version
+    solution.save(unfinished, overwrite=True)
+    assert differences(uninterrupted(SMALL), unfinished) == []
 
 
 # How often
