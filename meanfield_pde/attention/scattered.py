@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ScatteredField", "kernel_space", "largest_exponent"]
 
-#: Error of interpolation, relative to the largest value nearby.
-INTERPOLATION = 1e-15
+#: Error of interpolation relative to the largest value, and to the value itself where queries differ in
+#: length: that of the shorter ones may be far smaller.
+INTERPOLATION, NEARBY = 1e-15, 1e-12
 #: Queries whose normaliser is below this, relative to the largest term possible, are summed pair by pair.
 HIDDEN = 1e-4
 #: So few tokens are summed pair by pair: it is quicker then, and exact to rounding error.
-FEW = 128
+FEW = 80
 #: Grid on which a kernel of one's own is tried, and its modes that count as rounding error there.
 FINEST, SAMPLED = 2**12, 1e-14
 
@@ -43,7 +44,8 @@ def kernel_space(space: Space, attention: Attention) -> Space:
 def _resolution(space: Space, attention: Attention, head: Head) -> int:
     if head.kernel is not None:
         return _sampled_resolution(space, attention, head, head.kernel)
-    return space.interpolation_resolution(largest_exponent(attention, head), INTERPOLATION)
+    nearby = NEARBY if attention.encoding.is_shifted else np.inf
+    return space.interpolation_resolution(largest_exponent(attention, head), INTERPOLATION, nearby)
 
 
 def largest_exponent(attention: Attention, head: Head) -> float:

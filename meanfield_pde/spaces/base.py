@@ -187,8 +187,11 @@ class Space(Protocol):
         Returns the values (atoms, n), and exponents (atoms,) whose e^{} they are still to be multiplied by.
         """
 
-    def interpolation_resolution(self, exponent: float, tolerance: float) -> int:
-        """Resolution of a grid that keeps and interpolates all modes of exp(⟨ξ,y⟩), |ξ| = exponent."""
+    def interpolation_resolution(self, exponent: float, tolerance: float, nearby: float = np.inf) -> int:
+        """Resolution of a grid that keeps and interpolates all modes of exp(⟨ξ,y⟩), |ξ| = exponent.
+
+        Errors are below ``tolerance`` relative to the largest value, and ``nearby`` relative to the value.
+        """
 
     def tail_weights(self) -> FloatArray:
         """One for the highest coefficients, by which the truncation error is judged, zero elsewhere."""

@@ -260,8 +260,11 @@ class Circle:
             np.ascontiguousarray(values), np.ascontiguousarray(exponents), atoms.places, atoms.starts
         )
 
-    def interpolation_resolution(self, exponent: float, tolerance: float) -> int:
-        """Smallest fast size at which the error of Lagrange, about (0.452 m h)^p for mode m, is tolerable."""
+    def interpolation_resolution(self, exponent: float, tolerance: float, nearby: float = math.inf) -> int:
+        """Smallest fast size at which the errors of Lagrange are tolerable.
+
+        They are about (0.452 m h)^p for mode m, and (0.904 sinh(sh/2))^p for e^{sθ} relative to itself.
+        """
         from meanfield_pde.spaces.circle_points import STENCIL
 
         degree = self.degree(exponent, MODE_TOLERANCE)
@@ -270,6 +273,9 @@ class Circle:
         points = 3 * degree + 1
         while weights @ (0.452 * modes * TURN / points) ** STENCIL > tolerance:
             points = int(1.1 * points) + 1
+        if nearby < math.inf:
+            widest = 2.0 * math.asinh(nearby ** (1.0 / STENCIL) / 0.904)
+            points = max(points, math.ceil(TURN * exponent / widest))
         return int(fft.next_fast_len(max(points, 2 * STENCIL), real=True))
 
     def compiled_rates(self) -> Mapping[str, Rate]:
