@@ -109,7 +109,8 @@ class _Run:
         self.before = before
         self.facts |= {
             "switched_at": spectral.depth,
-            "switch_reason": f"the density needs more than solver.max_resolution = {spectral.size} points",
+            "switch_reason": "the density needs more than solver.max_resolution = "
+            f"{spectral.size} grid points",
         }
         return True
 
