@@ -21,6 +21,8 @@ Profile = Callable[[FloatArray], FloatArray]
 
 #: Undershoot of a profile, as a share of its peak, that interpolation of a coarse table may leave.
 NEGATIVE = 1e-2
+#: Points on which the interpolation of a table is tried, relative to its own.
+FINER = 4
 #: Random plane waves that a perturbation is made of, and the typical length of their wave vectors.
 WAVES, WAVE_LENGTH = 12, 2.0
 
@@ -76,6 +78,9 @@ class Initial:
         Degree that a grid must reach at least to see the profile at all.
     tokens
         Tokens one by one in the place of the profile, which is then ignored; turned, but not perturbed.
+    table
+        Values (1 or aux, points), not negative, on equispaced points that the profile interpolates: where
+        they step too much for that, the density is constant about every point.
     """
 
     profile: Profile
@@ -84,6 +89,33 @@ class Initial:
     seed: int = 0
     degree: int = 1
     tokens: Tokens | None = None
+    table: FloatArray | None = None
+
+    @staticmethod
+    def tabulated(
+        space: Space, table: FloatArray, turns: float = 0.0, perturbation: float = 0.0, seed: int = 0
+    ) -> Initial:
+        """Densities given by values on the grid of ``space``, (1 or aux, points).
+
+        Raises
+        ------
+        InputError
+            When a value is negative or not finite.
+        """
+        if not (np.isfinite(table).all() and table.min() >= 0.0):
+            raise InputError(f"initial table: must be finite and not negative, got {table.min():.3g}")
+        profile, degree = sampled(space, table), table.shape[1] // 2
+        return Initial(profile, turns, perturbation, seed, degree, table=table)
+
+    def interpolates(self, space: Space, auxiliary: Auxiliary) -> bool:
+        """Whether there is no table, or its profile is nowhere more negative than it may be."""
+        if self.table is None:
+            return True
+        try:
+            self.profile_values(space.resized(FINER * self.table.shape[1]), auxiliary.nodes.size)
+        except InputError:
+            return False
+        return True
 
     def coefficients(self, space: Space, auxiliary: Auxiliary) -> FloatArray:
         """Coefficients (aux, coefficients) on this grid, of mass one.
@@ -106,9 +138,12 @@ class Initial:
         return result / result[:, :1]
 
     def grid_values(self, space: Space, auxiliary: Auxiliary) -> FloatArray:
-        """Values (aux, points), not turned, with negative undershoot of an interpolated table at zero."""
+        """Values (aux, points), not turned; those of the table on its own points."""
         count = auxiliary.nodes.size
-        values = np.maximum(self.profile_values(space, count), 0.0)
+        if self.table is not None and self.table.shape[1] == len(space.points):
+            values = np.broadcast_to(self.table, (count, len(space.points)))
+        else:
+            values = np.maximum(self.profile_values(space, count), 0.0)
         return values * (1.0 + self.perturbation * self._noise(space, count)) if self.perturbation else values
 
     def profile_values(self, space: Space, count: int) -> FloatArray:

@@ -351,7 +351,8 @@ def _initial(configuration: Configuration, auxiliary: Auxiliary) -> Initial:
         profile = initial.mixture([_part(part.weight, part.center, part.concentration) for part in parts])
     elif table.kind == "table":
         densities = config.initial_table(configuration, auxiliary.nodes.size)
-        profile, degree = initial.sampled(Circle(densities.shape[1]), densities), densities.shape[1] // 2
+        grid = Circle(densities.shape[1])
+        return Initial.tabulated(grid, densities, table.turns, table.perturbation, table.seed)
     return Initial(profile, table.turns, table.perturbation, table.seed, degree)
 
 

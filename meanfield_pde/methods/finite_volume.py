@@ -13,10 +13,8 @@ from meanfield_pde.clusters import DEGREE
 from meanfield_pde.energies import entropy_functional, interaction_energy
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.methods.base import STEADY_DEGREE
-from meanfield_pde.methods.label_state import histogram
-from meanfield_pde.methods.labels import Cloud
-from meanfield_pde.methods.quadrature import initial_labels
 from meanfield_pde.methods.spectral import resolved_start
+from meanfield_pde.methods.steps import Steps
 from meanfield_pde.observables import Comparison, attention_entropy, compare_state
 from meanfield_pde.potential import descends, has_potential, potential
 from solvers.finite_volume import Cells, FiniteVolumeStepper, Transport
@@ -303,5 +301,5 @@ def _initial_cells(problem: Problem) -> tuple[Space, FloatArray]:
     try:
         _, coefficients = resolved_start(problem)
     except ComputationError:
-        return space, histogram(Cloud.start(initial_labels(problem)), space)
+        return space, Steps.of(problem).means(space)
     return space, space.cell_means(coefficients)

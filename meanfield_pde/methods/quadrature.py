@@ -10,6 +10,7 @@ import numpy as np
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.methods.labels import Labels
 from meanfield_pde.methods.spectral import resolved_start
+from meanfield_pde.methods.steps import Steps
 from meanfield_pde.spaces import Atoms
 from solvers.panels import ORDER, Panels
 
@@ -42,7 +43,7 @@ def initial_labels(problem: Problem) -> Labels:
     try:
         space, coefficients = resolved_start(problem)
     except ComputationError:
-        return _grid_tokens(problem)
+        return Steps.of(problem).labels(problem.accuracy.max_resolution)
     fine = space.resized(OVERSAMPLING * space.resolution)
     return _panels(problem, lambda atoms: fine.interpolate(fine.synthesise(fine.pad(coefficients)), atoms))
 
@@ -81,13 +82,3 @@ def _turned(problem: Problem, places: FloatArray, masses: FloatArray) -> Labels:
 
 def _tokens(problem: Problem, tokens: Tokens) -> Labels:
     return _turned(problem, tokens.places, tokens.masses)
-
-
-def _grid_tokens(problem: Problem) -> Labels:
-    """One token at every point of the grid that the table (or the configuration) has."""
-    space = problem.space.at_least(1)
-    rough = problem.initial
-    space = problem.space.resized(max(problem.space.resolution, 2 * rough.degree))
-    values = rough.grid_values(space, problem.auxiliary)
-    places = TURN * np.arange(values.shape[1]) / values.shape[1]
-    return _turned(problem, places[None], values)

@@ -246,6 +246,11 @@ def resolved_start(problem: Problem) -> tuple[Space, FloatArray]:
     """
     finest = problem.accuracy.max_resolution
     space = problem.space.at_least(problem.initial.degree)
+    if not problem.initial.interpolates(problem.space, problem.auxiliary):
+        raise ComputationError(
+            "the initial table has steps between which interpolation is negative; "
+            'use solver.method = "auto", or a smoother table'
+        )
     while space.resolution <= finest:
         coefficients = _resolved(problem, space)
         if coefficients is not None:

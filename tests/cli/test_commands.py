@@ -197,7 +197,10 @@ def test_interrupt_leaves_what_was_reached(run, case, solve_ends):
     solve_ends(with_solution(KeyboardInterrupt(), FakeSolution()))
     outcome = run("solve", "case.toml", "-o", "out.h5")
     assert outcome.status == 130
-    assert "meanfield-pde: interrupted; what was reached is in out.h5; --resume goes on from there\n" in outcome.err
+    assert (
+        "meanfield-pde: interrupted; what was reached is in out.h5; --resume goes on from there\n"
+        in outcome.err
+    )
     assert (case / "out.h5").read_bytes() == b"result"
 
 
@@ -250,7 +253,9 @@ def test_progress_is_drawn_on_a_terminal_only(run, case, solve_ends, monkeypatch
     run("solve", "case.toml", "-o", "watched.h5")
     run("solve", "case.toml", "-o", "quiet.h5", "--quiet")
     assert [progress is not None for _, progress, _ in calls] == [False, True, False]
-    state = types.SimpleNamespace(depth=0.1, final=0.5, step=1e-3, method="spectral", resolution=32, rejected=1)
+    state = types.SimpleNamespace(
+        depth=0.1, final=0.5, step=1e-3, method="spectral", resolution=32, rejected=1
+    )
     calls[1][1](state)
 
 

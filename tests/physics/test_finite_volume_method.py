@@ -192,9 +192,10 @@ def gradient_flows(draw, sigmas):
         "none",
         prompt=draw(st.sampled_from([None, fixed])),
     )
-    table = rough_table(rng, count, 300)
+    points = draw(st.sampled_from([40, 61]))
+    table = rough_table(rng, count, points)
     drift = draw(st.sampled_from([None, harmonics((0.0, *rng.standard_normal(4)))]))
-    start = Initial(initial.sampled(Circle(300), table), degree=150)
+    start = Initial.tabulated(Circle(points), table)
     return Problem(
         Circle(64),
         layer,
@@ -202,7 +203,6 @@ def gradient_flows(draw, sigmas):
         start,
         draw(st.sampled_from(sigmas)),
         drift,
-        Accuracy(max_resolution=128),
         method="finite-volume",
     )
 
@@ -213,7 +213,7 @@ def test_every_step_is_positive_conservative_and_descends(problem):
     """Energies have roundings of 128 cells' sums, and of σρ log ρ; as ``Scheme.descends`` grants."""
     assert potential.descends(problem.attention)
     method = FiniteVolume.start(problem)
-    assert method.stepper.density.min() < 1e-15  # zero but for roundings of the interpolation
+    assert method.stepper.density.min() >= 0.0
     energy, weights = method.free_energy(method.stepper.density), method.space.weights
     for _ in range(80):
         before = method.counts[0]
