@@ -88,9 +88,9 @@ def test_the_spectral_method_refuses_what_no_grid_resolves(start, words):
 
 @pytest.mark.parametrize("turns", [0.0, 0.3])
 def test_steps_are_kept_as_they_are(turns):
-    """Half of the circle but for rounding to cells: moments are those of a density that is constant on 21 cells.
+    """A third of the circle, turned: moments are those of a density that is constant on 21 of 61 cells.
 
-    Finite volumes keep the mass in every cell, labels are midpoints of 1,830 pieces: (m · 2π/1,830)²/24.
+    Finite volumes keep the mass in every cell, labels are midpoints of 1,891 pieces: (m · 2π/1,891)²/24.
     """
     layer = Attention((Head.plain(2.0, 2),), auxiliary.uniform(2), encodings.none())
     problem = Problem(
