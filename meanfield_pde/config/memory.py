@@ -17,9 +17,6 @@ BYTES = 8
 WORK_STATES = 40
 """States of the size of the density that a step holds at once: stages, spectra, products on finer grids."""
 
-LABEL_GROWTH, LABEL_BYTES = 10, 500
-"""Labels of characteristics, over those that they start with, and what each takes: position, mass, stages."""
-
 FIXED = 300 * 2**20
 """Interpreter, libraries and compiled code."""
 
@@ -30,18 +27,14 @@ UNKNOWN_SYSTEM = 64 * 2**30
 def estimate_memory(configuration: Configuration, nodes: int) -> int:
     """Bytes that a solve needs at the resolution that it starts with.
 
-    ``8 (saved + 40) nodes resolution`` for the states, ``8 nodes²`` for every table of biases, and without noise
-    ``5000 nodes resolution`` for labels.
+    ``8 (saved + 40) nodes resolution`` for the states, ``8 nodes²`` for every table of biases.
     """
     states = configuration.time.states if configuration.output.density == "all" else 2
     density = nodes * configuration.token.resolution * BYTES
     dense = sum(head.bias == "table" for head in configuration.heads) * nodes**2 * BYTES
     # Diagnostics, marginal and conditional means are saved at every depth, whatever becomes of the density.
     saved = configuration.time.states * (nodes * 2 + configuration.token.resolution + 20) * BYTES
-    labels = 0
-    if configuration.noise.sigma == 0 and configuration.solver.method in {"auto", "characteristics"}:
-        labels = LABEL_GROWTH * LABEL_BYTES * nodes * configuration.token.resolution
-    return FIXED + (states + WORK_STATES) * density + saved + dense + labels
+    return FIXED + (states + WORK_STATES) * density + saved + dense
 
 
 def check_memory(configuration: Configuration, nodes: int) -> None:
