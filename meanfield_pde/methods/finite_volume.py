@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
+from meanfield_pde.attention.operators import MODE_TOLERANCE
 from meanfield_pde.attention.scattered import largest_exponent
 from meanfield_pde.clusters import DEGREE
 from meanfield_pde.energies import entropy_functional, interaction_energy
@@ -38,8 +39,6 @@ __all__ = ["CellState", "FiniteVolume"]
 TIME_SHARE = 0.02
 #: Grid on which the drift is integrated from centre to centre, relative to the cells.
 DRIFT_REFINEMENT = 16
-#: Modes of the kernel below this share of the largest need no cells.
-MODE_TOLERANCE = 1e-17
 #: Negative mass of an initial density that interpolation may leave and that is cut off, per node.
 UNDERSHOOT = 1e-2
 

@@ -70,15 +70,11 @@ def _sampled(panels: Panels, rows: int, density_at: Callable[[Atoms], FloatArray
     return np.asarray(values).reshape(-1, ORDER)
 
 
-def _turned(problem: Problem, places: FloatArray, masses: FloatArray) -> Labels:
-    """Labels for the same or own places (1 or aux, tokens) and masses at every node, shifted by the turns."""
-    nodes = problem.auxiliary.nodes
-    shape = (nodes.size, places.shape[1])
-    shift = TURN * problem.initial.turns * nodes[:, None]
-    masses = np.broadcast_to(masses / masses.sum(axis=1, keepdims=True), shape)
-    starts = places.shape[1] * np.arange(nodes.size + 1, dtype=np.intp)
-    return Labels.of_tokens((np.broadcast_to(places, shape) + shift).ravel(), masses.ravel(), starts)
-
-
 def _tokens(problem: Problem, tokens: Tokens) -> Labels:
-    return _turned(problem, tokens.places, tokens.masses)
+    """One label a token at every node, shifted by the turns."""
+    nodes, count = problem.auxiliary.nodes, tokens.places.shape[1]
+    shape = (nodes.size, count)
+    shift = TURN * problem.initial.turns * nodes[:, None]
+    masses = np.broadcast_to(tokens.masses / tokens.masses.sum(axis=1, keepdims=True), shape)
+    starts = count * np.arange(nodes.size + 1, dtype=np.intp)
+    return Labels.of_tokens((np.broadcast_to(tokens.places, shape) + shift).ravel(), masses.ravel(), starts)
