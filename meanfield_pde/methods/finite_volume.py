@@ -19,6 +19,7 @@ from meanfield_pde.methods.steps import Steps
 from meanfield_pde.observables import Comparison, attention_entropy, compare_state
 from meanfield_pde.potential import descends, has_potential, potential
 from solvers.finite_volume import Cells, FiniteVolumeStepper, Transport
+from solvers.scharfetter_gummel import jump_rates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -226,14 +227,10 @@ class FiniteVolume:
 
     def flux(self, density: FloatArray) -> FloatArray:
         """Mass that passes every face per unit of depth, (aux, faces), positive to the right."""
-        conductance, sigma = self.space.line()[1], self.problem.sigma
-        work, right = self.work(density), np.roll(density, -1, axis=-1)
-        if sigma == 0.0:
-            return np.asarray(conductance * (np.maximum(work, 0.0) * density + np.minimum(work, 0.0) * right))
-        ratio = np.clip(work / sigma, -700.0, 700.0)
-        return np.asarray(
-            sigma * conductance * (density / special.exprel(-ratio) - right / special.exprel(ratio))
-        )
+        work = np.ascontiguousarray(self.work(density))
+        right, left = np.empty_like(work), np.empty_like(work)
+        jump_rates(self.space.line()[1], self.problem.sigma, work, right, left)
+        return np.asarray(right * density - left * np.roll(density, -1, axis=-1))
 
     def state(self) -> CellState:
         """Return cell means and diagnostics."""
