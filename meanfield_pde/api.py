@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meanfield_pde.contents import kind_of
 from meanfield_pde.problem import Problem, build
-from meanfield_pde.solution import Solution, open_solution, summary
+from meanfield_pde.records import read
+from meanfield_pde.results import Bifurcation, Limit
+from meanfield_pde.solution import Solution, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,15 +32,19 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Proble
     return build(config.load(path, overrides or {}))
 
 
-def open(path: str | Path) -> Solution:  # noqa: A001
-    """Solution of an HDF5 file.
+def open(path: str | Path) -> Solution | Limit | Bifurcation:  # noqa: A001
+    """Solution, limit or bifurcation diagram of an HDF5 file, as its attribute ``kind`` says.
 
     Raises
     ------
     InputError
-        When the file is missing, damaged or no solution.
+        When the file is missing, damaged or of no such kind.
     """
-    return open_solution(path)
+    record = read(path)
+    kind = kind_of(record)
+    if kind == "limit":
+        return Limit(record)
+    return Bifurcation(record) if kind == "bifurcation" else Solution(record)
 
 
 def compare(solution: Solution | Record) -> dict[str, Any]:

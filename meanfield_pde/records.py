@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield_pde.contents import LAST_ONLY, SOLUTION, check_numbers, check_solution
+from meanfield_pde.contents import LAST_ONLY, SOLUTION, check, check_numbers
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class Record:
         return xarray.Dataset(arrays, coordinates, dict(self.attributes))
 
 
-def read(path: str | Path, required: Mapping[str, tuple[str, ...]] = SOLUTION) -> Record:
+def read(path: str | Path, required: Mapping[str, tuple[str, ...]] | None = None) -> Record:
     """Read a file that `Record.save` wrote.
 
     Parameters
@@ -184,7 +184,9 @@ def read(path: str | Path, required: Mapping[str, tuple[str, ...]] = SOLUTION) -
     path
         The HDF5 file.
     required
-        The datasets that it must hold, with their dimensions. Those of a solution must agree with each other.
+        The datasets that it must hold, with their dimensions, whatever its kind. By default the attribute
+        ``kind`` says what it holds: a solution (also where there is no such attribute), a limit, or a
+        bifurcation diagram, whose datasets must agree with each other.
 
     Raises
     ------
@@ -195,10 +197,10 @@ def read(path: str | Path, required: Mapping[str, tuple[str, ...]] = SOLUTION) -
 
     record = hdf5.read(path)
     try:
-        record.require(required)
-        if required == SOLUTION:
-            check_solution(record)
+        if required is None:
+            check(record)
         else:
+            record.require(required)
             check_numbers(record, required)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

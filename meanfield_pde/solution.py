@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfield_pde import clusters, plateaus, shipped
+from meanfield_pde.contents import LIMIT, kind_of
 from meanfield_pde.errors import InputError
 from meanfield_pde.observables import DESCRIPTIONS
 from meanfield_pde.records import Attribute, Record, Variable, read
+from meanfield_pde.results import dataset
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +61,7 @@ class Solution:
     """Datasets of a solve as attributes: ``solution.time``, ``.aux``, ``.token``, ``.density`` and more.
 
     The density ρ(t, θ | z) has shape (time, aux, token).
+    So are those of the limit law (`Limit`) that ``compare`` added, if it did.
     ``solution.record`` holds them with their names, units and attributes.
     """
 
@@ -67,14 +70,15 @@ class Solution:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "record":
             raise AttributeError(name)
-        if name in self.record.variables:
-            return self.record.variables[name].values
-        raise AttributeError(
-            f"the solution has no dataset {name!r}; it has {', '.join(sorted(self.record.variables))}"
-        )
+        return dataset("solution", name, *self._records)
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self.record.variables]
+        return [*super().__dir__(), *(name for record in self._records for name in record.variables)]
+
+    @property
+    def _records(self) -> list[Record]:
+        """The record, and the limit law that it was compared with."""
+        return [self.record, *(group for name, group in self.record.groups.items() if name == LIMIT)]
 
     @property
     def attributes(self) -> Mapping[str, Attribute]:
@@ -102,7 +106,10 @@ def open_solution(path: str | Path) -> Solution:
     InputError
         When the file is missing, damaged or no solution.
     """
-    return Solution(read(Path(path)))
+    record = read(Path(path))
+    if (kind := kind_of(record)) != "solution":
+        raise InputError(f"{path}: must hold a solution, found a {kind} (attribute 'kind')")
+    return Solution(record)
 
 
 def summary(record: Record) -> dict[str, Any]:
@@ -147,6 +154,7 @@ def assemble(
         last = np.array([saved[-1].depth])
         variables["state"] = Variable(("state",), last, "depth t of what is kept of one state alone", "1")
     attributes: dict[str, Attribute] = {
+        "kind": "solution",
         "title": problem.title,
         "configuration": problem.configuration,
         "meanfield_pde_version": shipped.version(),

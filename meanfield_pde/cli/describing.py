@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from meanfield_pde.cli.process import Lasting
+from meanfield_pde.contents import kind_of
 from meanfield_pde.records import read
 
 if TYPE_CHECKING:
@@ -29,12 +30,18 @@ COMPARISON = {
 
 
 def describe(path: Path, report: Report) -> None:
-    """Print title, version, command, sizes, status, and every diagnostic at the end."""
+    """Print title, version, command, sizes, status, every diagnostic at the end, and the same of groups.
+
+    A group is one row a value for people, and an object of its own for ``--json``.
+    """
     record = read(path)
-    attributes = {key: value for key, value in record.attributes.items() if key != "configuration"}
-    values: dict[str, Any] = {**attributes, "sizes": record.sizes, **_at_the_end(record)}
-    names = {key: key.replace("_", " ") for key in values}
-    report.result(values, title=str(path), names=names)
+    values = {"kind": kind_of(record), **_values(record)}
+    for name, group in record.groups.items():
+        if group.attributes:  # bytes of a checkpoint have none
+            found = _values(group)
+            rows = {f"{name} {key}": value for key, value in found.items()}
+            values |= {name: found} if report.as_json else rows
+    report.result(values, title=str(path))
 
 
 def print_configuration(path: Path, report: Report) -> None:
@@ -49,13 +56,17 @@ def print_configuration(path: Path, report: Report) -> None:
 def compare_with_pushforward(path: Path, report: Report) -> None:
     """Print the distances between the last marginal and the pushforward."""
     from meanfield_pde import api
+    from meanfield_pde.solution import open_solution
 
-    report.result(api.compare(api.open(path)), title=str(path), names=COMPARISON)
+    report.result(api.compare(open_solution(path)), title=str(path), names=COMPARISON)
 
 
-def _at_the_end(record: Record) -> dict[str, Any]:
-    return {
-        name: variable.values[-1]
+def _values(record: Record) -> dict[str, Any]:
+    """Attributes but the configuration, sizes, single numbers, and series over depth at their end."""
+    attributes = {key: value for key, value in record.attributes.items() if key != "configuration"}
+    numbers = {
+        name: variable.values if variable.dims == () else variable.values[-1]
         for name, variable in record.variables.items()
-        if variable.dims == ("time",) and variable.values.size
+        if variable.dims in ((), ("time",))
     }
+    return {**attributes, "sizes": record.sizes, **numbers}

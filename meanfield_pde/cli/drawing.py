@@ -17,12 +17,12 @@ __all__ = ["plot_files"]
 
 
 def plot_files(results: Sequence[Path], output: Path | None, *, overwrite: bool, report: Report) -> None:
-    """Draw one overview page, or several solutions side by side.
+    """Draw one overview page that suits the kind of file, or several solutions side by side.
 
     Raises
     ------
     InputError
-        A file is not a solution, or the figure cannot be written or exists already.
+        A file is damaged or cannot be drawn beside the others, or the figure cannot be written or exists.
     """
     figure = output if output is not None else _beside(results)
     check_figure(figure, overwrite=overwrite)

@@ -1,0 +1,42 @@
+"""What a file of each kind holds, and what its numbers obey: a file that does not is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.contents.bifurcation import check_bifurcation
+from meanfield_pde.contents.limit import GROUP as LIMIT
+from meanfield_pde.contents.limit import check_limit
+from meanfield_pde.contents.rules import check_numbers
+from meanfield_pde.contents.solution import LAST_ONLY, SOLUTION, check_solution
+from meanfield_pde.errors import InputError
+
+if TYPE_CHECKING:
+    from meanfield_pde.records import Record
+
+__all__ = ["KINDS", "LAST_ONLY", "LIMIT", "SOLUTION", "check", "check_numbers", "kind_of"]
+
+#: What the root attribute ``kind`` may say; files without it are older, and hold a solution.
+KINDS = ("solution", "limit", "bifurcation")
+
+
+def kind_of(record: Record) -> str:
+    """Return the kind of a record; InputError where it is none of `KINDS`."""
+    kind = record.attributes.get("kind", KINDS[0])
+    if kind not in KINDS:
+        raise InputError(f"attribute 'kind' must be one of {', '.join(KINDS)}, found {kind!r}")
+    return str(kind)
+
+
+def check(record: Record) -> None:
+    """Raise InputError where a record is none of `KINDS`, lacks what one needs, or contradicts itself."""
+    kind = kind_of(record)
+    with np.errstate(all="ignore"):  # sums that overflow are not near what they must be
+        if kind == "limit":
+            check_limit(record)
+        elif kind == "bifurcation":
+            check_bifurcation(record)
+        else:
+            check_solution(record)
