@@ -206,7 +206,7 @@ def _krylov(operator: LinearOperator, right: FloatArray, tolerance: float) -> Fl
         )
         miss = float(np.linalg.norm(right - operator.matvec(solution)))
         if miss <= min(tolerance * max(size, float(np.linalg.norm(solution))), LEAST_GAIN * size):
-            return solution
+            return np.asarray(solution)
     raise np.linalg.LinAlgError(
         f"solve_linear: GMRES left {miss:.1e} of {size:.1e} in {RESTARTS} times {vectors} vectors; "
         "the operator is singular or far from identity minus compact"

@@ -1,0 +1,413 @@
+"""Continuation along branches with folds, branch points and symmetries that are known exactly."""
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from scipy.sparse.linalg import LinearOperator
+
+from solvers.branches import Control
+from solvers.continuation import follow, leaving, switch
+from solvers.newton import StalledError
+
+ROUNDING = float(np.finfo(float).eps)
+CONTROL = Control(first=0.02, smallest=1e-6, largest=0.1, tolerance=1e-10, most=500)
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """u' = f(u, λ), with the derivatives of f."""
+
+    rate: object
+    change: object  # df/du
+    slant: object  # df/dλ
+    called: list = field(default_factory=list)
+
+    def residual(self, state, value):
+        return self.rate(state, value)
+
+    def jacobian(self, state, value):
+        return np.diag(self.change(state, value))
+
+    def slope(self, state, value):
+        return self.slant(state, value) + 0.0 * state
+
+    def weights(self, state):
+        return np.ones_like(state)
+
+    def neutral(self, state, value):  # noqa: ARG002
+        return np.empty((0, state.size))
+
+    def fitted(self, state, value):  # noqa: ARG002
+        return state
+
+    def leading(self, state, value):
+        self.called.append(value)
+        return float(self.change(state, value)[0])
+
+
+def parabola():
+    return Scalar(lambda u, a: -(u**2) - a, lambda u, a: -2.0 * u + 0.0 * a, lambda u, a: -1.0 + 0.0 * u * a)
+
+
+def pitchfork():
+    return Scalar(lambda u, a: u * (a - u**2), lambda u, a: a - 3.0 * u**2, lambda u, a: u + 0.0 * a)
+
+
+def subcritical():
+    return Scalar(
+        lambda u, a: a * u + u**3 - u**5, lambda u, a: a + 3.0 * u**2 - 5.0 * u**4, lambda u, a: u + 0.0 * a
+    )
+
+
+def circle():
+    return Scalar(
+        lambda u, a: 1.0 - u**2 - a**2, lambda u, a: -2.0 * u + 0.0 * a, lambda u, a: -2.0 * a + 0.0 * u
+    )
+
+
+def start_at(family, state, value, **changes):
+    arguments = {"towards": 1, "limits": (-1.0, 1.0), "control": CONTROL} | changes
+    return follow(family, np.atleast_1d(np.asarray(state, dtype=float)), value, **arguments)
+
+
+def test_parabola_has_a_fold():
+    """u² + λ = 0 from (1, −1), stable, around (0, 0) to (−1, −1)."""
+    branch = start_at(parabola(), 1.0, -1.0)
+    (fold,) = branch.folds
+    # λ = −u², and u is located to 1e-12 of a step of 0.1.
+    assert abs(fold.value) <= 1e-20
+    assert abs(fold.state[0]) <= 1e-11
+    assert abs(fold.tangent[1]) <= 1e-10
+    assert (branch.branch_points, branch.ended) == ((), "limits")
+    assert branch.points[-1].value == -1.0
+    assert branch.points[-1].state[0] == pytest.approx(-1.0, abs=4 * ROUNDING)
+    assert fold in branch.points
+    lengths = [point.arclength for point in branch.points]
+    assert np.all(np.diff(lengths) > 0.0)
+    # ∫√(1 + (2u/2)²) du over (−1, 1); chords of an arc of 0.12 rad are shorter by 0.12²/24.
+    assert lengths[-1] == pytest.approx(math.sqrt(2.0) + math.asinh(1.0), rel=1e-3)
+    for point in branch.points:
+        assert point.leading == pytest.approx(-2.0 * point.state[0])
+        assert point.tangent[0][0] ** 2 + point.tangent[1] ** 2 / 4.0 == pytest.approx(1.0)
+        assert 2.0 * point.state[0] * point.tangent[0][0] + point.tangent[1] == pytest.approx(0.0, abs=1e-10)
+
+
+def test_eigenvalues_are_asked_for_sparingly():
+    """Once a point; at most a dozen times for the search at a branch point."""
+    family = parabola()
+    branch = start_at(family, 1.0, -1.0)
+    assert len(family.called) == len(branch.points)
+    family = pitchfork()
+    branch = start_at(family, 0.0, -1.0)
+    assert len(family.called) <= len(branch.points) + 12
+
+
+def test_pitchfork_has_a_branch_point():
+    branch = start_at(pitchfork(), 0.0, -0.93)
+    (point,) = branch.branch_points
+    # Located to 1e-12 of a step of 0.1 times the width 2.
+    assert abs(point.value) <= 1e-12
+    assert abs(point.state[0]) <= 1e-12
+    assert (branch.folds, branch.ended, branch.points[-1].value) == ((), "limits", 1.0)
+    assert all(point.state[0] == 0.0 for point in branch.points)
+
+
+def test_steps_that_land_on_a_branch_point_are_shortened():
+    """From −1 by 1/8 at once: λ = 0 is hit exactly, where the bordered matrix is singular."""
+    control = Control(first=0.125, largest=0.125)
+    branch = start_at(pitchfork(), 0.0, -1.0, control=control)
+    assert len(branch.branch_points) == 1
+    assert abs(branch.branch_points[0].value) <= 1e-12
+    assert branch.ended == "limits"
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_switching_takes_both_half_branches(side):
+    """u = ±√λ, stable."""
+    family = pitchfork()
+    (point,) = start_at(family, 0.0, -0.93).branch_points
+    state, value = switch(
+        family, point, np.array([2.0]), amplitude=side * 0.2, limits=(-1.0, 1.0), control=CONTROL
+    )
+    # ⟨2, u⟩ = ±0.2; λ = u².
+    assert state[0] == pytest.approx(side * 0.1, abs=1e-12)
+    assert value == pytest.approx(0.01, abs=1e-12)
+    branch = start_at(family, state, value)
+    assert (branch.ended, branch.folds, branch.branch_points) == ("limits", (), ())
+    assert branch.points[-1].state[0] == pytest.approx(side, abs=4 * ROUNDING)
+    assert all(point.leading < 0.0 for point in branch.points)
+
+
+def test_no_branch_outside_of_the_limits():
+    family = pitchfork()
+    (point,) = start_at(family, 0.0, -0.93).branch_points
+    found = switch(family, point, np.ones(1), amplitude=0.5, limits=(-1.0, 0.2), control=CONTROL)
+    assert found is None
+
+
+def test_no_branch_where_none_leaves():
+    family = Scalar(lambda u, a: u + 0.0 * a, lambda u, a: 1.0 + 0.0 * u * a, lambda u, a: 0.0 * u * a)
+    point = start_at(family, 0.0, 0.0).points[0]
+    assert switch(family, point, np.ones(1), amplitude=0.1, limits=(-1.0, 1.0), control=CONTROL) is None
+    with pytest.raises(StalledError):
+        leaving(family, point, np.ones(1), [0.1])
+
+
+def test_half_branch_goes_back_through_its_branch_point():
+    """u = √λ down to (0, 0), where λ turns, and up along u = −√λ: no fold, another branch is there."""
+    branch = start_at(pitchfork(), 1.0, 1.0, towards=-1)
+    (point,) = branch.branch_points
+    # The tangent of an almost singular system is known to ε / u², so u is to about its cube root.
+    assert abs(point.value) <= 1e-9
+    assert (branch.folds, branch.ended) == ((), "limits")
+    assert branch.points[-1].state[0] == pytest.approx(-1.0, abs=4 * ROUNDING)
+
+
+def test_branches_start_at_branch_points_along_a_tangent():
+    family = pitchfork()
+    (point,) = start_at(family, 0.0, -0.93).branch_points
+    branch = start_at(family, point.state, point.value, towards=(np.array([-1.0]), 0.0))
+    assert branch.ended == "limits"
+    assert branch.points[-1].state[0] == pytest.approx(-1.0, abs=4 * ROUNDING)
+    assert branch.folds == branch.branch_points == ()
+
+
+def test_values_on_the_leaving_branch():
+    """λ = u² exactly; λ = −u² + u⁴ for the subcritical one."""
+    amplitudes = [0.08, 0.04, 0.02, -0.02]
+    family = pitchfork()
+    (point,) = start_at(family, 0.0, -0.93).branch_points
+    values = leaving(family, point, np.ones(1), amplitudes)
+    # Rounding and the place of the branch point.
+    np.testing.assert_allclose(values, np.square(amplitudes), atol=1e-12)
+    family = subcritical()
+    (point,) = start_at(family, 0.0, -0.93).branch_points
+    values = leaving(family, point, np.ones(1), amplitudes)
+    np.testing.assert_allclose(values, -np.square(amplitudes) + np.power(amplitudes, 4), atol=1e-12)
+    with pytest.raises(ValueError, match="must not be 0"):
+        leaving(family, point, np.ones(1), [0.1, 0.0])
+
+
+def test_subcritical_branch_folds_at_a_quarter():
+    """λ = u⁴ − u², from (0, 0) down to u² = 1/2 and up again."""
+    family = subcritical()
+    (point,) = start_at(family, 0.0, -0.93).branch_points
+    state, value = switch(family, point, np.ones(1), amplitude=0.05, limits=(-1.0, 1.0), control=CONTROL)
+    branch = start_at(family, state, value, towards=-1)
+    (fold,) = branch.folds
+    assert fold.value == pytest.approx(-0.25, abs=8 * ROUNDING)
+    # Location to 1e-12 of a step.
+    assert fold.state[0] == pytest.approx(math.sqrt(0.5), abs=1e-11)
+    assert (branch.branch_points, branch.ended) == ((), "limits")
+    assert all(
+        (point.leading < 0.0) == (point.arclength > fold.arclength)
+        for point in branch.points
+        if point is not fold
+    )
+
+
+def test_circle_is_closed():
+    """u² + λ² = 1 is back where it began; folds at both ends."""
+    branch = start_at(circle(), 0.8, 0.6, limits=(-2.0, 2.0))
+    assert branch.ended == "closed"
+    assert [fold.value for fold in branch.folds] == pytest.approx([1.0, -1.0], abs=4 * ROUNDING)
+    np.testing.assert_array_equal(branch.points[-1].state, branch.points[0].state)
+    # An ellipse with half axes 1 and 1/4; chords are shorter, by less than 0.35²/24.
+    assert branch.points[-1].arclength == pytest.approx(4.2892, rel=5e-3)
+
+
+def test_fold_beyond_a_limit_is_not_reached():
+    """λ = 1 − 1e-5 lies between the circle's side and its fold."""
+    high = 1.0 - 1e-5
+    branch = start_at(circle(), 0.8, 0.6, limits=(-1.0, high))
+    assert (branch.ended, branch.folds, branch.points[-1].value) == ("limits", (), high)
+    # u² = 1 − λ², whose slope is large here.
+    assert branch.points[-1].state[0] == pytest.approx(math.sqrt(1.0 - high**2), rel=1e-11)
+
+
+def test_branch_that_starts_on_a_limit_and_goes_out_is_a_point():
+    branch = start_at(pitchfork(), 0.0, 1.0)
+    assert (len(branch.points), branch.ended) == (1, "limits")
+
+
+def test_stop_and_count():
+    seen = []
+
+    def observe(point):
+        seen.append(point)
+        return "deep enough" if point.value > 0.5 else None
+
+    branch = start_at(pitchfork(), 0.0, -0.93, observe=observe)
+    assert branch.ended == "stopped: deep enough"
+    assert tuple(seen) == branch.points
+    short = start_at(pitchfork(), 0.0, -0.93, control=replace(CONTROL, most=5))
+    assert (len(short.points), short.ended) == (5, "points")
+
+
+def test_what_cannot_be_continued_stalls_with_a_reason():
+    """u = −λ, of an equation that is not defined beyond λ = 0.1."""
+    family = Scalar(
+        lambda u, a: np.where(a > 0.1, np.nan, -u - a),
+        lambda u, a: -1.0 + 0.0 * u * a,
+        lambda u, a: -1.0 + 0.0 * u * a,
+    )
+    branch = start_at(family, 1.0, -1.0)
+    assert branch.ended.startswith("stalled: newton: the residual is not finite at the start")
+    # Within the smallest steps, of 1e-6, of its end.
+    assert branch.points[-1].value == pytest.approx(0.1, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [-1.1, 1.1, math.nan])
+def test_starts_lie_within_the_limits(value):
+    with pytest.raises(ValueError, match="within limits"):
+        start_at(pitchfork(), 0.0, value)
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="towards"):
+        start_at(pitchfork(), 0.0, 0.0, towards=0)
+    for steps in ({"smallest": 0.0}, {"first": 1.0}, {"first": 1e-7}, {"tolerance": 0.0}, {"most": 0}):
+        with pytest.raises(ValueError, match="Control"):
+            Control(**steps)
+
+
+def test_starts_off_all_branches_are_refused():
+    with pytest.raises(StalledError):
+        start_at(parabola(), 1.0, 0.5)
+
+
+class Rotating(Scalar):
+    """(λ − |u|²) u in the plane: a pitchfork of revolution."""
+
+    def __init__(self):
+        super().__init__(lambda u, a: (a - u @ u) * u, None, lambda u, a: u + 0.0 * a)
+
+    def jacobian(self, state, value):
+        return (value - state @ state) * np.eye(2) - 2.0 * np.outer(state, state)
+
+    def weights(self, state):  # noqa: ARG002
+        return np.array([0.5, 0.5])
+
+    def neutral(self, state, value):  # noqa: ARG002
+        turned = np.array([[-state[1], state[0]]])
+        return turned if np.any(state) else np.empty((0, 2))
+
+    def leading(self, state, value):
+        norm = float(state @ state)
+        return value - norm if norm == 0.0 else -2.0 * norm
+
+
+def test_rotations_do_not_disturb():
+    """The trivial branch has no neutral direction, and a double eigenvalue; rings of states leave it."""
+    family = Rotating()
+    branch = start_at(family, [0.0, 0.0], -0.93)
+    (point,) = branch.branch_points
+    assert abs(point.value) <= 1e-12
+    direction = np.array([0.6, 0.8])
+    state, value = switch(family, point, direction, amplitude=0.1, limits=(-1.0, 1.0), control=CONTROL)
+    # ⟨d, u⟩ = |u| / 2.
+    np.testing.assert_allclose(state, 0.2 * direction, atol=1e-12)
+    assert value == pytest.approx(0.04, abs=1e-12)
+    ring = start_at(family, state, value)
+    assert ring.ended == "limits"
+    # Nothing moves it around the ring but rounding, once a step.
+    np.testing.assert_allclose(ring.points[-1].state, direction, atol=100 * ROUNDING)
+
+
+def chebyshev(size):
+    """Nodes of (−1, 1) without its ends, and the second derivative of functions that vanish there."""
+    angles = np.pi * np.arange(size + 2) / (size + 1)
+    nodes, signs = np.cos(angles), (-1.0) ** np.arange(size + 2)
+    signs[[0, -1]] *= 2.0
+    gaps = nodes[:, None] - nodes + np.eye(size + 2)
+    first = np.outer(signs, 1.0 / signs) / gaps
+    first -= np.diag(first.sum(axis=1))
+    return nodes[1:-1], (first @ first)[1:-1, 1:-1]
+
+
+@dataclass(frozen=True)
+class Bratu:
+    """u'' + λ eᵘ = 0 on (0, 1), multiplied by the inverse of −u'': u + K(λ eᵘ) with K compact, or dense."""
+
+    finest: int = 24
+    coarsest: int = 24
+    dense: bool = True
+
+    def inverse(self, size):
+        return np.linalg.inv(4.0 * chebyshev(size)[1])
+
+    def residual(self, state, value):
+        return -(state + self.inverse(state.size) @ (value * np.exp(state)))
+
+    def jacobian(self, state, value):
+        inner = self.inverse(state.size) * (value * np.exp(state))
+        if self.dense:
+            return -(np.eye(state.size) + inner)
+        return LinearOperator(inner.shape, matvec=lambda v: -(v + inner @ v), dtype=float)
+
+    def slope(self, state, value):  # noqa: ARG002
+        return -(self.inverse(state.size) @ np.exp(state))
+
+    def weights(self, state):
+        return np.full(state.size, 1.0 / state.size)
+
+    def neutral(self, state, value):  # noqa: ARG002
+        return np.empty((0, state.size))
+
+    def fitted(self, state, value):  # noqa: ARG002
+        size = self.finest if state.max() > 0.8 else self.coarsest
+        if size == state.size:
+            return state
+        old, new = chebyshev(state.size)[0], chebyshev(size)[0]
+        fit = np.polynomial.chebyshev.chebfit([1.0, *old, -1.0], [0.0, *state, 0.0], state.size + 1)
+        return np.polynomial.chebyshev.chebval(new, fit)
+
+    def leading(self, state, value):
+        laplacian = 4.0 * chebyshev(state.size)[1]
+        return float(np.linalg.eigvals(laplacian + np.diag(value * np.exp(state))).real.max())
+
+
+BRATU_FOLD = 3.513830719125161
+
+
+def until_three(point):
+    """Beyond the fold the branch goes on forever."""
+    return "far" if point.state.max() > 3.0 else None
+
+
+@pytest.mark.parametrize("family", [Bratu(), Bratu(dense=False)], ids=["dense", "operator"])
+def test_bratu_problem(family):
+    """The fold of the continuum; spectral accuracy on 24 nodes."""
+    branch = start_at(family, np.zeros(24), 0.0, limits=(0.0, 4.0), observe=until_three)
+    (fold,) = branch.folds
+    # Rounding of inverse and exponentials, 24 terms each.
+    assert fold.value == pytest.approx(BRATU_FOLD, abs=1e-11)
+    assert abs(fold.leading) <= 1e-7
+    assert branch.branch_points == ()
+
+
+def test_resolution_may_change():
+    """16 nodes, and 28 where the state exceeds 0.8, in the middle of the way to the fold."""
+    branch = start_at(
+        Bratu(28, 16),
+        np.zeros(16),
+        0.0,
+        limits=(0.0, 4.0),
+        observe=until_three,
+    )
+    sizes = [point.state.size for point in branch.points]
+    assert sizes == sorted(sizes)
+    assert set(sizes) == {16, 28}
+    assert branch.ended == "stopped: far"
+    (fold,) = branch.folds
+    assert fold.value == pytest.approx(BRATU_FOLD, abs=1e-11)
+    values = np.array([point.value for point in branch.points])
+    assert np.count_nonzero(np.diff(np.sign(np.diff(values)))) == 1
+
+
+def test_resolution_may_change_on_a_limit():
+    branch = start_at(Bratu(28, 16), np.zeros(16), 0.0, limits=(0.0, 3.5), control=Control(largest=0.5))
+    last = branch.points[-1]
+    assert (last.value, branch.ended, last.state.size) == (3.5, "limits", 28)
