@@ -16,7 +16,8 @@ from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.files import check_target
 from meanfield_pde.methods import choose
 from meanfield_pde.methods.spectral import Spectral
-from meanfield_pde.solution import Solution, Totals, assemble, open_solution
+from meanfield_pde.resumption import resumption
+from meanfield_pde.solution import Solution, Totals, assemble
 from solvers.travel import SECONDS_PER_CHUNK, travel
 
 if TYPE_CHECKING:
@@ -217,15 +218,10 @@ def _checkpoint(path: Path, resume: object) -> Checkpoint:
 
 def _content(path: Path, problem: Problem) -> Mapping[str, Any]:
     """Content of the checkpoint in a file, which must be one of this problem."""
-    solution = open_solution(path)
-    if solution.attributes.get("configuration") != problem.configuration:
-        raise InputError(f"{path}: its checkpoint is of another configuration")
-    if checkpoints.GROUP not in solution.record.groups:
-        raise InputError(f"{path}: holds no checkpoint (status: {solution.attributes.get('status')})")
-    content = checkpoints.unpack(solution.record.groups[checkpoints.GROUP])
-    if content.get("data") != dict(problem.data):
-        raise InputError(f"{path}: its checkpoint was computed from other data files")
-    return content
+    found = resumption(path, problem.configuration, problem.data)
+    if found.content is None:
+        raise InputError(f"{path}: holds no checkpoint, since the solve is finished; open it instead")
+    return found.content
 
 
 def _resumed(problem: Problem, content: Mapping[str, Any]) -> _Run:

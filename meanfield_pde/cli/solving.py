@@ -138,10 +138,12 @@ def _run(job: Job, report: Report, interrupted: Callable[[], bool]) -> None:
     resuming = job.resume and job.output.exists()
     _check_output(job, configuration, resuming=resuming)
     from meanfield_pde.checkpoint import Checkpoint
-    from meanfield_pde.cli.resuming import Resumption, resumption
     from meanfield_pde.problem import build
+    from meanfield_pde.resumption import Resumption, resumption
 
-    found = resumption(job.output, configuration) if resuming else Resumption(None, None)
+    found = Resumption(None, None)
+    if resuming:
+        found = resumption(job.output, configuration.to_toml(), configuration.digests())
     problem = build(configuration)
     if found.finished is not None:
         report.say("finished already; nothing to do")

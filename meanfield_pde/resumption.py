@@ -6,19 +6,25 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from meanfield_pde import shipped
+from meanfield_pde.checkpoint import GROUP, unpack
 from meanfield_pde.errors import InputError
+from meanfield_pde.solution import open_solution
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from meanfield_pde.config import Configuration
     from meanfield_pde.solution import Solution
 
 __all__ = ["Resumption", "resumption"]
 
 #: Keys that do not bear on the result.
 FREE = frozenset({"output.checkpoint"})
+
+
+#: How a run ends that has nothing left to do.
+DONE = frozenset({"finished", "steady"})
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,15 @@ class Resumption:
     content: dict[str, Any] | None
 
 
-def resumption(path: Path, configuration: Configuration) -> Resumption:
+def resumption(path: Path, configuration: str, data: Mapping[str, str]) -> Resumption:
     """Read a file that is to be completed.
+
+    Parameters
+    ----------
+    path
+        The file of the solution.
+    configuration, data
+        What is to be solved: the complete configuration, and the digest of each data file.
 
     Raises
     ------
@@ -38,52 +51,60 @@ def resumption(path: Path, configuration: Configuration) -> Resumption:
         The file is damaged, of another configuration (the message names the first key that differs), of other
         data or of another version, or it holds no checkpoint.
     """
-    from meanfield_pde import shipped
-    from meanfield_pde.checkpoint import GROUP, unpack
-    from meanfield_pde.solution import open_solution
-
     solution = open_solution(path)
     attributes, groups = solution.attributes, solution.record.groups
-    _check_configuration(path, str(attributes["configuration"]), configuration)
-    if GROUP not in groups:
-        if attributes.get("status") in {"finished", "steady"}:
-            return Resumption(solution, None)
-        raise InputError(
-            f"{path}: holds no checkpoint (status: {attributes.get('status', 'unknown')}): "
-            "--resume cannot go on; use --overwrite to solve anew"
-        )
-    version = str(attributes["meanfield_pde_version"])
-    if version != shipped.version():
-        raise InputError(
-            f"{path}: its checkpoint is of version {version}, this is {shipped.version()}: "
-            "use that version, or --overwrite to solve anew"
-        )
     try:
+        _check_configuration(str(attributes["configuration"]), configuration)
+        if GROUP not in groups:
+            _check_finished(str(attributes.get("status", "unknown")))
+            return Resumption(solution, None)
+        _check_version(str(attributes["meanfield_pde_version"]))
         content = unpack(groups[GROUP])
+        _check_data(content.get("data"), data)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    for name, digest in configuration.digests().items():
-        if content.get("data", {}).get(name) != digest:
-            raise InputError(
-                f"{path}: its checkpoint was computed from other data: the file of {name} has changed"
-            )
     return Resumption(None, content)
 
 
-def _check_configuration(path: Path, text: str, configuration: Configuration) -> None:
+def _check_configuration(text: str, ours_text: str) -> None:
+    if text == ours_text:
+        return
     try:
-        theirs = _flat(tomllib.loads(text))
+        theirs, ours = _flat(tomllib.loads(text)), _flat(tomllib.loads(ours_text))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: its configuration cannot be read ({error})") from error
-    ours = _flat(tomllib.loads(configuration.to_toml()))
+        raise InputError(
+            f"its checkpoint is of another configuration, which cannot be read ({error})"
+        ) from error
     differing = [key for key in {**theirs, **ours} if key not in FREE and theirs.get(key) != ours.get(key)]
     if differing:
         key = differing[0]
         more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
         raise InputError(
-            f"{path}: its checkpoint is of another configuration: {key} was {_shown(theirs, key)}, "
+            f"its checkpoint is of another configuration: {key} was {_shown(theirs, key)}, "
             f"now it is {_shown(ours, key)}{more}"
         )
+
+
+def _check_finished(status: str) -> None:
+    if status not in DONE:
+        raise InputError(
+            f"holds no checkpoint (status: {status}): --resume cannot go on; use --overwrite to solve anew"
+        )
+
+
+def _check_version(version: str) -> None:
+    if version != shipped.version():
+        raise InputError(
+            f"its checkpoint is of version {version}, this is {shipped.version()}: "
+            "use that version, or --overwrite to solve anew"
+        )
+
+
+def _check_data(theirs: object, ours: Mapping[str, str]) -> None:
+    found = theirs if isinstance(theirs, dict) else {}
+    for name in {**found, **ours}:
+        if found.get(name) != ours.get(name):
+            raise InputError(f"its checkpoint was computed from other data: the file of {name} has changed")
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
