@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
+    from solvers.bordered import Jacobian
     from solvers.compiled import FloatArray
-    from solvers.newton import Jacobian
 
 __all__ = ["Branch", "Control", "Family", "Limits", "Point", "Tangent", "Vector"]
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import linalg
 
-from solvers.newton import Border, Jacobian, bordered, newton, solve_linear
+from solvers.bordered import Border, Jacobian, bordered, solve_linear
+from solvers.newton import newton
 
 if TYPE_CHECKING:
     from solvers.branches import Family, Tangent, Vector
