@@ -63,15 +63,21 @@ class HeadField:
         share = self.setting.attention.density_share * np.exp(self.operator.offset - self.offset)
         return share, self.prompted.at(self.offset)
 
-    def sums(self, coefficients: FloatArray) -> HeadSums:
-        """Sum over tokens and prompt, divided by e^{offset}."""
+    def token_sums(self, coefficients: FloatArray) -> HeadSums:
+        """Sum over the tokens alone, divided by e^{offset}: linear in the coefficients."""
         own = self.operator.sums(coefficients)
         if self._joined is None:
             return HeadSums(self.offset, own.total, own.field)
-        share, prompted = self._joined
-        return HeadSums(
-            self.offset, share * own.total + prompted.total, share[..., None] * own.field + prompted.field
-        )
+        share = self._joined[0]
+        return HeadSums(self.offset, share * own.total, share[..., None] * own.field)
+
+    def sums(self, coefficients: FloatArray) -> HeadSums:
+        """Sum over tokens and prompt, divided by e^{offset}."""
+        own = self.token_sums(coefficients)
+        if self._joined is None:
+            return own
+        prompted = self._joined[1]
+        return HeadSums(self.offset, own.total + prompted.total, own.field + prompted.field)
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """∫ s e^{s − offset} dm, tokens and prompt."""

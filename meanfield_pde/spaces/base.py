@@ -116,6 +116,9 @@ class Space(Protocol):
     def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
         """Rotate the functions (rows, coefficients) by one angle a row: (Rρ)(x) = ρ(R⁻¹x)."""
 
+    def generators(self, coefficients: FloatArray) -> FloatArray:
+        """Derivatives of rotated functions by the angle, (d(d − 1)/2 or fewer, rows, coefficients)."""
+
     def rotations(self, angles: FloatArray) -> FloatArray:
         """Matrices (rows, d, d) of the rotations that ``rotate`` performs."""
 

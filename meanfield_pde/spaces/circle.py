@@ -129,6 +129,11 @@ class Circle:
         spectrum = fourier.complex_view(coefficients)
         return fourier.interleaved(spectrum * np.exp(-1j * np.outer(angles, np.arange(spectrum.shape[-1]))))
 
+    def generators(self, coefficients: FloatArray) -> FloatArray:
+        """Multiply mode m by −im: the only rotation."""
+        spectrum = fourier.complex_view(coefficients)
+        return fourier.interleaved(-1j * np.arange(spectrum.shape[-1]) * spectrum)[None]
+
     def rotations(self, angles: FloatArray) -> FloatArray:
         """Rotation matrices (rows, 2, 2)."""
         cosine, sine = np.cos(angles), np.sin(angles)

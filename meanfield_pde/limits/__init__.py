@@ -1,0 +1,1 @@
+"""What the layers converge to: limit maps, stationary densities, stability, comparisons."""

@@ -1,0 +1,91 @@
+"""Where the tokens of a law are bound for: the attractors of its own frozen velocity, on a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.spaces import Atoms
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.attention.scattered import ScatteredField
+
+__all__ = ["attracted"]
+
+#: Grid points, at least, on which the zeros of the velocity are bracketed.
+FINEST = 1024
+#: Masses below this are stragglers of rounding.
+SMALLEST = 1e-13
+
+
+def attracted(field: ScatteredField, atoms: Atoms) -> tuple[Atoms, FloatArray] | None:
+    """Gather every atom at the attractor of its basin in the frozen field.
+
+    Returns
+    -------
+    gathered, distances
+        Atoms at the attractors, with the masses of their basins, and the distance of every given atom from
+        its attractor, (atoms,); None where the velocity of some node has no attractor.
+    """
+    space = field.space
+    period = space.period
+    if period is None:
+        raise ValueError("basins: only lines that are closed are known")
+    angles, velocity = _velocity(field, atoms)
+    places, masses, starts = [], [], [0]
+    distances = np.empty(atoms.places.size)
+    for row in range(atoms.starts.size - 1):
+        own = slice(atoms.starts[row], atoms.starts[row + 1])
+        found = _zeros(angles, velocity[row if len(velocity) > 1 else 0], period)
+        if found is None:
+            return None
+        attractors, barriers = found
+        position = (atoms.places[own] - barriers[0]) % period
+        basin = np.searchsorted(np.sort((barriers - barriers[0]) % period), position, side="right") - 1
+        order = np.argsort((attractors - barriers[0]) % period)
+        target = attractors[order][basin]
+        distances[own] = np.abs((atoms.places[own] - target + period / 2.0) % period - period / 2.0)
+        mass = np.bincount(basin, weights=atoms.masses[own], minlength=attractors.size)
+        kept = mass > SMALLEST
+        places.append(attractors[order][kept] % period)
+        masses.append(mass[kept] / mass[kept].sum())
+        starts.append(starts[-1] + int(np.count_nonzero(kept)))
+    return Atoms(np.concatenate(places), np.concatenate(masses), np.array(starts, dtype=np.intp)), distances
+
+
+def _velocity(field: ScatteredField, atoms: Atoms) -> tuple[FloatArray, FloatArray]:
+    """Angles, and the velocity there of every node, (aux or 1, angles)."""
+    space = field.space
+    coefficients = space.analyse_atoms(atoms)
+    velocity = field.field.velocity(coefficients)[..., 0]
+    if field.drift is not None:
+        velocity = velocity + field.drift[:, 0]
+    angles = np.asarray(next(iter(space.coordinates.values())))
+    if angles.size >= FINEST:
+        return angles, velocity
+    fine = space.resized(FINEST)
+    return np.asarray(next(iter(fine.coordinates.values()))), _refined(velocity, FINEST)
+
+
+def _refined(values: FloatArray, points: int) -> FloatArray:
+    """Trigonometric interpolation."""
+    spectrum = np.fft.rfft(values)
+    return np.asarray(np.fft.irfft(spectrum, points) * (points / values.shape[-1]))
+
+
+def _zeros(angles: FloatArray, velocity: FloatArray, period: float) -> tuple[FloatArray, FloatArray] | None:
+    """Attractors and barriers, as many of each, where the velocity falls and rises through zero."""
+    following = np.roll(velocity, -1)
+    falls = np.flatnonzero((velocity > 0.0) & (following <= 0.0))
+    rises = np.flatnonzero((velocity <= 0.0) & (following > 0.0))
+    if falls.size == 0:
+        return None
+    step = period / angles.size
+
+    def crossing(index: IntArray) -> FloatArray:
+        before, after = velocity[index], following[index]
+        return np.asarray(angles[index] + step * before / (before - after))
+
+    return crossing(falls), crossing(rises)

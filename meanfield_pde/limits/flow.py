@@ -1,0 +1,172 @@
+"""Follow an initial law without noise until its limit law is certain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.errors import ComputationError
+from meanfield_pde.limits.basins import attracted
+from meanfield_pde.limits.law import AtomicLaw, polished
+from meanfield_pde.methods.characteristics import Characteristics
+from meanfield_pde.problem import Accuracy
+from solvers.newton import StalledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.problem import Problem
+    from meanfield_pde.spaces import Atoms
+
+__all__ = ["Reached", "follow"]
+
+#: Tolerances of the first run: which attractor, not where exactly.
+COARSE = Accuracy(1e-3, 1e-4)
+#: Depths at which the law is examined: the first in units of 1 / largest speed, then each twice the last.
+FIRST, LATEST = 2.0, 2.0**24
+#: Root mean square distance of the tokens of any node from their attractors, radians, from which Newton's
+#: method is tried.
+NEAR = 0.15
+#: Farther than this, radians, Newton's method has left the basin.
+FAR = 0.5
+#: The flow has come so near to an unstable law that it stays there by symmetry.
+AT_REST = 1e-7
+#: Distance at which what the linearised flow conserves is known to its square, as good as tolerances ask.
+SETTLED = 2e-5
+#: Change of the masses of atoms between two depths that is no change.
+SAME_MASS = 1e-9
+STEPS = 128
+
+
+@dataclass(frozen=True)
+class Reached:
+    """The limit law of an initial law; the depth at which it was certain, and how far tokens were from it."""
+
+    law: AtomicLaw
+    depth: float
+    distance: float
+
+
+def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) -> Reached:
+    """Limit law that the flow without noise tends to from the initial law of a problem.
+
+    A run of low accuracy finds it. Where masses of several atoms, or a place along a symmetry, depend on the
+    whole history, a run of the problem's own accuracy follows.
+
+    Raises
+    ------
+    ComputationError
+        When there is none: the law does not contract to atoms that rest, or not within depth 2²⁴ / speed.
+    """
+    still = replace(problem, sigma=0.0, method="characteristics")
+    coarse = replace(still, accuracy=replace(COARSE, max_resolution=problem.accuracy.max_resolution))
+    reached = _Run(coarse, between, exact=False).reached()
+    exact = reached.law.is_map and not reached.law.neutral
+    return reached if exact else _Run(still, between, exact=True).reached()
+
+
+class _UncertainError(Exception):
+    """The limit law is not certain yet, and why."""
+
+
+class _Run:
+    """Characteristics, examined at depths that double."""
+
+    def __init__(self, problem: Problem, between: Callable[[float], None], *, exact: bool) -> None:
+        self.problem, self.between, self.exact = problem, between, exact
+        self.method = Characteristics.start(problem)
+        self.masses: FloatArray | None = None
+        self.reason = "its tokens do not come to rest"
+
+    def reached(self) -> Reached:
+        """Go on until a limit law is certain."""
+        depth = start = self.method.depth
+        speed = self._speed()
+        if not speed > 1e-12:
+            raise ComputationError(
+                "limit: the initial law does not move, and is no sum of atoms; "
+                "perturb it ([initial] perturbation = 1e-3), or give another one"
+            )
+        step = FIRST / speed
+        while depth - start < LATEST / speed:
+            depth = start + step
+            self._advance(depth)
+            found = self._examined()
+            if found is not None:
+                return found
+            step *= 2.0
+        raise ComputationError(f"limit: there is no limit map up to depth {depth:.4g}: {self.reason}")
+
+    def _speed(self) -> float:
+        velocity = self.method.field.velocity(self.method.cloud.atoms)
+        return float(np.abs(velocity).max())
+
+    def _advance(self, depth: float) -> None:
+        while True:
+            reason = self.method.advance(depth, STEPS)
+            self.between(self.method.depth)
+            if reason == "reached":
+                return
+            if reason == "guard":
+                finest = self.problem.accuracy.max_resolution
+                raise ComputationError(
+                    f"limit: the flow map needs more than solver.max_resolution = {finest} labels per node at "
+                    f"depth {self.method.depth:.4g}; raise it, or start from smoother laws"
+                )
+            if reason == "underflow":
+                raise ComputationError(f"limit: steps vanish at depth {self.method.depth:.4g}: lower beta")
+
+    def _examined(self) -> Reached | None:
+        """Limit law that the tokens are certain to reach from here, else None, and the reason is kept."""
+        try:
+            target, distance = self._gathered()
+            law, moved = self._polished(target)
+            self._check(law, target, distance + moved)
+        except _UncertainError as doubt:
+            self.reason = str(doubt)
+            return None
+        return Reached(law, self.method.depth, distance)
+
+    def _gathered(self) -> tuple[Atoms, float]:
+        """Attractors with the masses of their basins, and how far the tokens of any node are from them."""
+        atoms = self.method.cloud.atoms
+        gathered = attracted(self.method.field, atoms)
+        if gathered is None:
+            raise _UncertainError("the velocity of some node has no attractor (a rotating flow)")
+        target, distances = gathered
+        distance = float(np.sqrt(atoms.sums(distances**2).max()))
+        if distance > NEAR:
+            self.masses = target.masses
+            raise _UncertainError(f"tokens are {distance:.2g} rad from their attractors")
+        return target, distance
+
+    def _polished(self, target: Atoms) -> tuple[AtomicLaw, float]:
+        """Law near the attractors, and the farthest that Newton's method moved one."""
+        try:
+            law = polished(self.problem, target)
+        except StalledError as error:
+            raise _UncertainError(f"Newton's method stalls ({error})") from error
+        moved = float(np.abs((law.places - target.places + np.pi) % (2.0 * np.pi) - np.pi).max())
+        if moved > FAR:
+            raise _UncertainError("Newton's method finds but distant limit laws")
+        return law, moved
+
+    def _check(self, law: AtomicLaw, target: Atoms, distance: float) -> None:
+        """Refuse a law that the flow may leave again, or that is not known well enough yet."""
+        same = self._same_masses(target)
+        if not law.stable and distance > AT_REST:
+            raise _UncertainError(f"it passes an unstable limit law (growth rate {law.leading:.3g})")
+        if law.stable and self.exact and not (same and distance < SETTLED):
+            raise _UncertainError("the masses of its atoms, or its place along a symmetry, still change")
+
+    def _same_masses(self, target: Atoms) -> bool:
+        """Whether the masses of the atoms are those of the depth before."""
+        before, self.masses = self.masses, target.masses
+        return bool(
+            before is not None
+            and before.size == target.masses.size
+            and np.abs(before - target.masses).max() < SAME_MASS
+        )

@@ -1,0 +1,183 @@
+"""The noise-free limit law near given atoms: Newton's method, curvatures, stability and energy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.limits.tokens import TokenSystem
+from solvers.bordered import Border
+from solvers.newton import Root, newton
+from solvers.nullspace import null_directions
+from solvers.spectrum import leading_eigenvalues
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meanfield_pde.arrays import ComplexArray, FloatArray
+    from meanfield_pde.problem import Problem
+    from meanfield_pde.spaces import Atoms
+    from solvers.bordered import Jacobian
+
+__all__ = ["AtomicLaw", "neutral_border", "polished"]
+
+#: Largest residual of a limit law, relative to the longest attention vector (one at least).
+TOLERANCE = 1e-12
+#: Longest step of Newton's method, radians: farther away is another attractor.
+LONGEST = 0.3
+#: Eigenvalues and symmetries below this share of the largest curvature are zero.
+ZERO = 1e-9
+#: Eigenvalues that are kept.
+KEPT = 8
+
+
+@dataclass(frozen=True)
+class AtomicLaw:
+    """Atoms that do not move: the limit law of the flow without noise.
+
+    Parameters
+    ----------
+    system
+        Problem, masses of the atoms and their nodes.
+    places
+        Angles of the atoms, (atoms,).
+    residual
+        Largest speed of an atom, relative to the longest attention vector (or one, where that is longer).
+    curvature
+        κ = −∂_xV in the frozen field, (atoms,): positive where nearby tokens come to the atom.
+    eigenvalues, direction
+        Leading eigenvalues of the linearised flow of the atoms, largest real part first, without those of
+        neutral directions, and the real part of the first eigenvector, (atoms,).
+    neutral
+        Number of directions along which the law may be moved at will (symmetries, to rounding error).
+    """
+
+    system: TokenSystem
+    places: FloatArray
+    residual: float
+    curvature: FloatArray
+    eigenvalues: ComplexArray
+    direction: FloatArray
+    neutral: int
+
+    @property
+    def atoms(self) -> Atoms:
+        """Places, masses and nodes."""
+        return self.system.atoms(self.places)
+
+    @cached_property
+    def counts(self) -> FloatArray:
+        """Atoms of every node, (aux,)."""
+        return np.diff(self.system.starts)
+
+    @property
+    def is_map(self) -> bool:
+        """Whether every node has a single atom."""
+        return bool((self.counts == 1).all())
+
+    @property
+    def leading(self) -> float:
+        """Largest growth rate: of the atoms, or of the tokens about one of them."""
+        split = float(-self.curvature.min())
+        return max(split, float(self.eigenvalues[0].real)) if self.eigenvalues.size else split
+
+    @property
+    def stable(self) -> bool:
+        """Whether every perturbation that is not neutral decays."""
+        return self.leading < 0.0
+
+
+def neutral_border(system: TokenSystem) -> Callable[[FloatArray], Border]:
+    """Border that removes null directions of the Jacobian, right along the flow's own null coordinates.
+
+    Rows are the left null vectors: a step leaves ⟨ℓ, x⟩ as it is, which the linearised flow conserves, so
+    that a law with symmetries is found where the flow would come to rest.
+    """
+
+    def border(places: FloatArray) -> Border:
+        jacobian = system.jacobian(places)
+        if not isinstance(jacobian, np.ndarray):
+            return _rotation(system, places, jacobian)
+        _, left = null_directions(jacobian)
+        return Border(left, left, np.zeros((len(left), len(left))))
+
+    return border
+
+
+def _rotation(system: TokenSystem, places: FloatArray, jacobian: Jacobian) -> Border:
+    """For many atoms: the common rotation alone, where it is neutral."""
+    ones = np.ones((1, places.size))
+    change = float(np.abs(jacobian.matvec(ones[0])).max()) if not isinstance(jacobian, np.ndarray) else 0.0
+    if change > ZERO * max(1.0, float(np.abs(system.curvature(places)).max())):
+        ones = np.empty((0, places.size))
+    rows = ones * system.weights
+    return Border(ones, rows, np.zeros((len(ones), len(ones))))
+
+
+def polished(problem: Problem, atoms: Atoms, tolerance: float = TOLERANCE) -> AtomicLaw:
+    """Move atoms to where they rest, by Newton's method.
+
+    Raises
+    ------
+    StalledError
+        When Newton's method does not converge.
+    """
+    system = TokenSystem(replace(problem, sigma=0.0), atoms.masses, atoms.starts)
+    scale = system.scale(atoms.places)
+    root = _dense(system, atoms.places, scale * tolerance)
+    places = root.state % (2.0 * math.pi)
+    curvature = system.curvature(places)
+    values, direction, neutral = _stability(system, places)
+    return AtomicLaw(system, places, root.residual / scale, curvature, values, direction, neutral)
+
+
+def _dense(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
+    """Newton's method, for many atoms on residuals over the curvature: identity minus compact then."""
+    if system.is_dense:
+        return newton(
+            system.velocity,
+            system.jacobian,
+            start,
+            tolerance=tolerance,
+            border=neutral_border(system),
+            longest=LONGEST,
+        )
+    curvature = system.curvature(start)
+    scale = np.where(curvature > 0.0, curvature, np.abs(curvature).max())
+
+    def jacobian(places: FloatArray) -> Jacobian:
+        from scipy.sparse.linalg import aslinearoperator, diags
+
+        own = system.jacobian(places)
+        return aslinearoperator(diags(-1.0 / scale)) @ aslinearoperator(own)
+
+    root = newton(
+        lambda places: -system.velocity(places) / scale,
+        jacobian,
+        start,
+        tolerance=tolerance / float(scale.max()),
+        border=neutral_border(system),
+        longest=LONGEST,
+    )
+    residual = float(np.abs(system.velocity(root.state)).max())
+    return Root(root.state, residual, root.iterations)
+
+
+def _stability(system: TokenSystem, places: FloatArray) -> tuple[ComplexArray, FloatArray, int]:
+    """Leading eigenvalues without the neutral ones, the first eigenvector, and how many are neutral."""
+    jacobian = system.jacobian(places)
+    border = neutral_border(system)(places)
+    values, vectors = leading_eigenvalues(jacobian, KEPT + border.count)
+    nearest = np.argsort(np.abs(values), kind="stable")[: border.count]
+    rest = np.delete(np.arange(values.size), nearest)[:KEPT]
+    if not rest.size:
+        return values[rest], np.zeros(places.size), border.count
+    direction = vectors[:, rest[0]].real
+    if not np.abs(direction).max() > 0.0:
+        direction = vectors[:, rest[0]].imag
+    sign = np.sign(direction[np.abs(direction).argmax()])
+    return values[rest], np.asarray(sign * direction / np.linalg.norm(direction)), border.count

@@ -1,0 +1,146 @@
+r"""Linear stability of stationary densities: leading eigenvalues of the linearised flow.
+
+.. math:: L\delta = \sigma\Delta\delta - \mathrm{div}\bigl(\delta\,(V[\rho] + F) + \rho\,\delta V\bigr)
+
+Large problems: by ARPACK on (s − L)⁻¹, solved by GMRES after division by the part of s − L that acts on every
+node by itself (a matrix a node); the rest is compact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigs
+
+from meanfield_pde.attention.changes import FieldChange
+from meanfield_pde.limits.frozen import transport_matrices
+from solvers.bordered import solve_linear
+from solvers.spectrum import leading_eigenvalues
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import ComplexArray, FloatArray
+    from meanfield_pde.equation import Equation
+
+__all__ = ["Linearisation", "Spectrum"]
+
+#: Unknowns up to which the linearisation is decomposed as a matrix.
+DENSE = 700
+#: Eigenvalues that are kept, and their relative error where they are iterated.
+KEPT, TOLERANCE = 8, 1e-9
+#: Rounds of a larger shift until it lies to the right of all eigenvalues that are found.
+ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Leading eigenvalues (k,), largest real part first, and the first eigenvector (n,), real."""
+
+    eigenvalues: ComplexArray
+    direction: FloatArray
+
+
+@dataclass(frozen=True)
+class Linearisation:
+    """L about densities with coefficients (aux, …), on flat states of their moving coefficients."""
+
+    equation: Equation
+    coefficients: FloatArray
+
+    @cached_property
+    def _velocity(self) -> FloatArray:
+        return self.equation.velocity(self.coefficients)
+
+    @cached_property
+    def _density(self) -> FloatArray:
+        return self.equation.space.synthesise(self.coefficients)[..., None]
+
+    @cached_property
+    def _field(self) -> FieldChange:
+        return FieldChange(self.equation.attention, self.coefficients)
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns."""
+        return self.equation.state(self.coefficients).size
+
+    def _padded(self, state: FloatArray) -> FloatArray:
+        moving = np.ravel(state).reshape(len(self.coefficients), -1)
+        constants = np.zeros((len(moving), self.equation.space.constant))
+        return np.concatenate([constants, moving], axis=1)
+
+    def _own(self, change: FloatArray) -> FloatArray:
+        """ρ moved by the change of the field: what couples the nodes."""
+        space = self.equation.space
+        return space.divergence(self._density * self._field.velocity(change))[:, space.constant :]
+
+    def apply(self, state: FloatArray) -> FloatArray:
+        """Lδ, flat."""
+        space, change = self.equation.space, self._padded(state)
+        flux = space.synthesise(change)[..., None] * self._velocity
+        moved = space.divergence(flux)[:, space.constant :]
+        spread = self.equation.linear * change[:, space.constant :]
+        return np.asarray((spread - moved - self._own(change)).ravel())
+
+    def spectrum(self, neutral: FloatArray) -> Spectrum:
+        """Leading eigenvalues without those of neutral directions, (k, n)."""
+        if self.size <= DENSE:
+            matrix = np.stack([self.apply(row) for row in np.eye(self.size)], axis=1)
+            values, vectors = leading_eigenvalues(matrix)
+        else:
+            values, vectors = self._iterated(KEPT + len(neutral))
+        kept = np.ones(values.size, dtype=bool)
+        kept[np.argsort(np.abs(values), kind="stable")[: len(neutral)]] = False
+        values, vectors = values[kept][:KEPT], vectors[:, kept][:, :KEPT]
+        direction = vectors[:, 0].real
+        return Spectrum(values, np.asarray(direction / max(np.abs(direction).max(), 1e-300)))
+
+    def _iterated(self, count: int) -> tuple[ComplexArray, ComplexArray]:
+        """Eigenvalues nearest to a shift to the right of all that are found."""
+        shift = self._expansion() + self.equation.sigma
+        for _ in range(ROUNDS):
+            values, vectors = self._nearest(shift, count)
+            if values[0].real < shift:
+                break
+            shift = 2.0 * float(values[0].real) + shift
+        return values, vectors
+
+    def _expansion(self) -> float:
+        """Largest rate at which the frozen flow stretches."""
+        space = self.equation.space
+        rate = space.synthesise(space.divergence(self._velocity))
+        return float(np.abs(rate).max())
+
+    def _nearest(self, shift: float, count: int) -> tuple[ComplexArray, ComplexArray]:
+        matrices, _ = transport_matrices(self.equation, self._velocity)
+        identity = np.eye(matrices.shape[1])
+        inverse = np.linalg.inv(shift * identity - matrices)
+
+        def divided(state: FloatArray) -> FloatArray:
+            if len(inverse) == 1:
+                return np.asarray(state @ inverse[0].T)
+            return np.asarray(np.einsum("zkl,zl->zk", inverse, state))
+
+        def compact(vector: FloatArray) -> FloatArray:
+            return np.ravel(vector) + divided(self._own(self._padded(vector))).ravel()
+
+        shape = (self.size, self.size)
+        operator = LinearOperator(shape, matvec=compact, dtype=np.float64)
+
+        def solve(vector: FloatArray) -> FloatArray:
+            right = divided(np.ravel(vector).reshape(len(self.coefficients), -1)).ravel()
+            return solve_linear(operator, right)[0]
+
+        start = np.random.default_rng(0).standard_normal(self.size)
+        found, vectors = eigs(
+            LinearOperator(shape, matvec=solve, dtype=np.float64),
+            k=count,
+            which="LM",
+            v0=start,
+            tol=TOLERANCE,
+        )
+        values = shift - 1.0 / found
+        order = np.argsort(-values.real, kind="stable")
+        return np.asarray(values[order]), np.asarray(vectors[:, order])
