@@ -48,7 +48,7 @@ class Family(Protocol):
         """Return the largest real part of the spectrum of the flow's linearisation, neutral ones left out."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Point:
     """A stationary state on a branch.
 
@@ -75,7 +75,7 @@ class Point:
     residual: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Branch:
     """Points in order, folds and branch points among them, and why it ended.
 

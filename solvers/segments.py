@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from solvers.branches import Family, Tangent, Vector
     from solvers.constrained import Solution
 
-__all__ = ["RejectedError", "Segment", "landmarks"]
+__all__ = ["RejectedError", "Segment", "landmarks", "zero"]
 
 #: Accuracy of a location, in lengths of the segment; rounding ends the search before.
 ACCURACY = 1e-12
 #: Half a chord that gives the tangent at a branch point, where no linear system does.
-CHORD = 1e-3
+CHORD = 1e-2
+#: Half a bracket of a branch point: 50 times shorter than the segment, with errors 50⁴ times smaller.
+BRACKET = 1e-2
 #: A fold with a leading eigenvalue below this part of those around it is where that eigenvalue crosses zero.
 CRITICAL = 1e-4
 #: What is smaller than this part of the next value is zero at the first point of a branch.
@@ -112,14 +114,19 @@ class Segment:
         return (before < 0.0) != (after < 0.0) and not starts
 
 
-def _zero(function: Callable[[float], float], segment: Segment, ends: tuple[float, float]) -> float:
+def zero(
+    function: Callable[[float], float],
+    segment: Segment,
+    ends: tuple[float, float],
+    accuracy: float = ACCURACY,
+) -> float:
     """Return where a function vanishes on a segment, its values at the ends being known."""
     known = dict(zip((0.0, segment.length), ends, strict=True))
 
     def value(s: float) -> float:
         return known[s] if s in known else function(s)
 
-    return float(brentq(value, 0.0, segment.length, xtol=ACCURACY * segment.length))
+    return float(brentq(value, 0.0, segment.length, xtol=accuracy * segment.length))
 
 
 def fold(segment: Segment) -> Point | None:
@@ -134,7 +141,7 @@ def fold(segment: Segment) -> Point | None:
         except np.linalg.LinAlgError:  # at a branch point
             return 0.0
 
-    s = _zero(turning, segment, ends)
+    s = zero(turning, segment, ends)
     try:
         return segment.point(s, segment.tangent(s))
     except np.linalg.LinAlgError:
@@ -142,11 +149,20 @@ def fold(segment: Segment) -> Point | None:
 
 
 def branch_point(segment: Segment) -> Point | None:
-    """Return where the leading eigenvalue changes its sign."""
+    """Return where the leading eigenvalue changes its sign.
+
+    Newton's method cannot improve on a guess there. So the place is bracketed first by two points where it
+    can, and which are so near that the interpolation between them has errors of rounding only.
+    """
     ends = segment.start.leading, segment.end.leading
     if not segment.crossed(*ends):
         return None
-    s = _zero(segment.leading, segment, ends)
+    s, half = zero(segment.leading, segment, ends, 0.2 * BRACKET), BRACKET * segment.length
+    start, end = (segment.point(place, segment.tangent(place)) for place in (s - half, s + half))
+    if segment.crossed(start.leading, end.leading):
+        segment = replace(segment, start=start, end=end)
+        ends = start.leading, end.leading
+    s = zero(segment.leading, segment, ends)
     return segment.point(s, segment.chord(s))  # the tangent's linear system is singular here
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq
 
 from solvers.branches import Point
 from solvers.constrained import Condition, Solution, at_value, constrained, inner, tangent_of
-from solvers.segments import RejectedError, Segment, landmarks
+from solvers.segments import RejectedError, Segment, landmarks, zero
 
 if TYPE_CHECKING:
     from solvers.branches import Control, Family, Limits, Tangent, Vector
@@ -160,7 +159,8 @@ class Path:
         if not self._inside(point.value):
             segment = self._segment(last, point)
             limit = self.limits[0] if point.value < self.limits[0] else self.limits[1]
-            s = brentq(lambda s: segment.guess(s)[1] - limit, 0.0, segment.length)
+            ends = last.value - limit, point.value - limit
+            s = zero(lambda s: segment.guess(s)[1] - limit, segment, ends)
             if not s > 0.0:
                 raise RejectedError(f"the branch leaves the limits where it is on one, at {limit!r}")
             solution = at_value(self.family, segment.guess(s)[0], limit, self.control.tolerance)

@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse.linalg import LinearOperator
 
 from solvers.branches import Control
-from solvers.continuation import follow, leaving, switch
+from solvers.continuation import RejectedError, follow, leaving, switch
 from solvers.newton import StalledError
 
 ROUNDING = float(np.finfo(float).eps)
@@ -227,6 +227,14 @@ def test_fold_beyond_a_limit_is_not_reached():
     assert branch.points[-1].state[0] == pytest.approx(math.sqrt(1.0 - high**2), rel=1e-11)
 
 
+def test_branch_may_leave_by_the_limit_it_starts_on():
+    """From (1e-3, −1e-6) around the fold to (−1e-3, −1e-6): a first step is far too long."""
+    branch = start_at(parabola(), 1e-3, -1e-6, limits=(-1e-6, 1.0))
+    assert (branch.ended, len(branch.folds)) == ("limits", 1)
+    assert branch.points[-1].value == -1e-6
+    assert branch.points[-1].state[0] == pytest.approx(-1e-3, rel=1e-9)
+
+
 def test_branch_that_starts_on_a_limit_and_goes_out_is_a_point():
     branch = start_at(pitchfork(), 0.0, 1.0)
     assert (len(branch.points), branch.ended) == (1, "limits")
@@ -278,6 +286,31 @@ def test_starts_off_all_branches_are_refused():
         start_at(parabola(), 1.0, 0.5)
 
 
+def test_folds_need_a_tangent_to_start_from():
+    with pytest.raises(np.linalg.LinAlgError):
+        start_at(parabola(), 0.0, 0.0)
+    branch = start_at(parabola(), 0.0, 0.0, towards=(np.array([3.0]), 0.0))
+    assert (branch.ended, branch.folds) == ("limits", ())
+    assert branch.points[-1].state[0] == pytest.approx(1.0, abs=4 * ROUNDING)
+
+
+def test_eigenvalues_must_be_finite():
+    family = Scalar(lambda u, a: -u - a, lambda u, a: -1.0 + 0.0 * u * a, lambda u, a: -1.0 + 0.0 * u * a)
+    bad = replace(family, change=lambda u, a: family.change(u, a) if a < 0.5 else np.nan * u)
+    with pytest.raises(RejectedError, match="leading eigenvalue is nan"):
+        start_at(Unstable(family, bad), -0.9, 0.9)
+    branch = start_at(Unstable(family, bad), 0.9, -0.9)
+    assert branch.ended.startswith("stalled: the leading eigenvalue is nan")
+
+
+class Unstable(Scalar):
+    """One family, with the eigenvalues of another."""
+
+    def __init__(self, family, other):
+        super().__init__(family.rate, family.change, family.slant)
+        object.__setattr__(self, "leading", other.leading)
+
+
 class Rotating(Scalar):
     """(λ − |u|²) u in the plane: a pitchfork of revolution."""
 
@@ -291,7 +324,7 @@ class Rotating(Scalar):
         return np.array([0.5, 0.5])
 
     def neutral(self, state, value):  # noqa: ARG002
-        turned = np.array([[-state[1], state[0]]])
+        turned = np.array([[-state[1], state[0]], [-2.0 * state[1], 2.0 * state[0]]])  # dependent
         return turned if np.any(state) else np.empty((0, 2))
 
     def leading(self, state, value):
@@ -411,3 +444,144 @@ def test_resolution_may_change_on_a_limit():
     branch = start_at(Bratu(28, 16), np.zeros(16), 0.0, limits=(0.0, 3.5), control=Control(largest=0.5))
     last = branch.points[-1]
     assert (last.value, branch.ended, last.state.size) == (3.5, "limits", 28)
+
+
+@pytest.mark.parametrize("offset", [1e-2, 1e-4, 1e-6])
+def test_neighbouring_branches_are_not_jumped_to(offset):
+    """u(λ − u²) + h = 0: the branch from below turns off by itself, h^{1/3} away from another one."""
+    family = Scalar(
+        lambda u, a: u * (a - u**2) + offset, lambda u, a: a - 3.0 * u**2, lambda u, a: u + 0.0 * a
+    )
+    branch = start_at(family, 0.0, -0.93)
+    assert (branch.folds, branch.branch_points, branch.ended) == ((), (), "limits")
+    assert np.all(np.diff([point.state[0] for point in branch.points]) > 0.0)
+    assert branch.points[-1].state[0] == pytest.approx(1.0, abs=offset)
+
+
+@pytest.mark.parametrize("place", [0.05, 0.02, 1e-3, -0.02])
+def test_fold_and_branch_point_in_one_step(place):
+    """(u² + λ)(u + c): the eigenvalue that is zero at the fold is so again at u = −c, within a step."""
+    family = Scalar(
+        lambda u, a: -(u**2 + a) * (u + place),
+        lambda u, a: -2.0 * u * (u + place) - (u**2 + a),
+        lambda u, a: -(u + place) + 0.0 * a,
+    )
+    branch = start_at(family, 1.0, -1.0)
+    (fold,), (point,) = branch.folds, branch.branch_points
+    assert abs(fold.value) <= 1e-20
+    # 1e-12 of the width of the limits.
+    assert point.value == pytest.approx(-(place**2), abs=2e-12)
+    assert point.state[0] == pytest.approx(-place, abs=1e-9)
+    # Along u² = −λ.
+    assert 2.0 * point.state[0] * point.tangent[0][0] == pytest.approx(-point.tangent[1], abs=1e-8)
+    assert branch.ended == "limits"
+    assert branch.points[-1].state[0] == pytest.approx(-1.0, abs=1e-12)
+
+
+@dataclass(frozen=True)
+class Two(Scalar):
+    """The parabola, and beside it a second state with v' = (c − u) v − v³."""
+
+    place: float = 0.0
+
+    def jacobian(self, state, value):  # noqa: ARG002
+        u, v = state
+        return np.array([[-2.0 * u, 0.0], [-v, self.place - u - 3.0 * v**2]])
+
+    def leading(self, state, value):
+        return float(np.diag(self.jacobian(state, value)).max())
+
+
+def test_fold_of_an_unstable_branch():
+    """A branch point at u = c, λ = −c², before the fold, at which another eigenvalue leads."""
+    place = 0.01
+    family = Two(
+        lambda s, a: np.array([-(s[0] ** 2) - a, (place - s[0]) * s[1] - s[1] ** 3]),
+        None,
+        lambda s, a: np.array([-1.0, 0.0]) + 0.0 * a * s,
+        place=place,
+    )
+    branch = start_at(family, [1.0, 0.0], -1.0)
+    (fold,), (point,) = branch.folds, branch.branch_points
+    assert abs(fold.value) <= 1e-20
+    assert point.value == pytest.approx(-(place**2), abs=2e-12)
+    assert point.arclength < fold.arclength
+    assert branch.points.index(point) < branch.points.index(fold)
+
+
+@dataclass(frozen=True)
+class SwiftHohenberg:
+    """u' = λu − (1 + ∂²)²u + bu² − u³ on a circle, multiplied by the inverse of 1 + (1 + ∂²)²."""
+
+    quadratic: float
+    dense: bool
+    nodes: np.ndarray = field(default_factory=lambda: 2.0 * np.pi * np.arange(32) / 32)
+
+    def filtered(self, values, symbol):
+        modes = np.arange(values.shape[-1] // 2 + 1)
+        return np.fft.irfft(symbol(modes) * np.fft.rfft(values), values.shape[-1])
+
+    def inverse(self, values):
+        return self.filtered(values, lambda k: 1.0 / (1.0 + (1.0 - k**2) ** 2))
+
+    def residual(self, state, value):
+        return -state + self.inverse((1.0 + value) * state + self.quadratic * state**2 - state**3)
+
+    def change(self, state, value):
+        return value + 2.0 * self.quadratic * state - 3.0 * state**2
+
+    def jacobian(self, state, value):
+        def apply(vector):
+            return -vector.ravel() + self.inverse((1.0 + self.change(state, value)) * vector.ravel())
+
+        operator = LinearOperator((32, 32), matvec=apply, dtype=float)
+        return operator @ np.eye(32) if self.dense else operator
+
+    def slope(self, state, value):  # noqa: ARG002
+        return self.inverse(state)
+
+    def weights(self, state):
+        return np.full(state.size, 1.0 / state.size)
+
+    def neutral(self, state, value):  # noqa: ARG002
+        shift = self.filtered(state, lambda k: 1j * k * (k < 16))
+        return shift[None] if np.max(np.abs(shift)) > 1e-9 else np.empty((0, 32))
+
+    def fitted(self, state, value):  # noqa: ARG002
+        return state
+
+    def leading(self, state, value):
+        flow = self.filtered(np.eye(32), lambda k: -((1.0 - k**2) ** 2)) + np.diag(self.change(state, value))
+        for shift in self.neutral(state, value):
+            flow -= 1e3 * np.outer(shift, shift) / (shift @ shift)
+        return float(np.linalg.eigvalsh(0.5 * (flow + flow.T)).max())
+
+
+@pytest.mark.parametrize("dense", [True, False], ids=["dense", "operator"])
+def test_swift_hohenberg_patterns(dense):
+    """A pitchfork of revolution: λ = (3/4 − 19b²/18) A² + O(A⁴) where u = A cos z + O(A²); then a fold."""
+    family = SwiftHohenberg(1.4, dense)
+    trivial = start_at(family, np.zeros(32), -0.4, limits=(-0.5, 0.5))
+    (point,) = trivial.branch_points
+    # Rounding of an eigenvalue of a matrix of norm 255².
+    assert abs(point.value) <= 65025 * ROUNDING
+    direction = 2.0 * np.cos(family.nodes - 0.3)
+    amplitudes = 0.02 * np.array([1.0, 0.5, 0.25])
+    values = leaving(family, point, direction, amplitudes)
+    bend, _ = np.polynomial.polynomial.polyfit(amplitudes**2, (values - point.value) / amplitudes**2, 1)
+    # The next term of the expansion, of A⁴: below 1e-6; rounding of λ over A²: 1e-12 / 2.5e-5.
+    assert bend == pytest.approx(0.75 - 19.0 / 18.0 * 1.96, abs=1e-5)
+    state, value = switch(family, point, direction, amplitude=0.1, limits=(-0.5, 0.5), control=CONTROL)
+    assert value < 0.0
+    branch = start_at(family, state, value, towards=-1, limits=(-0.5, 0.5))
+    (fold,) = branch.folds
+    # What makes a fold, to rounding of the eigenvalue.
+    assert abs(fold.leading) <= 1e-10
+    assert abs(fold.tangent[1]) <= 1e-10
+    assert fold.residual <= 1e-13
+    assert -0.4 < fold.value < value
+    assert (branch.branch_points, branch.ended) == ((), "limits")
+    assert all(p.leading < 0.0 for p in branch.points if p.arclength > fold.arclength)
+    # It stays where it was, even around 0.3, but for rounding in every step (of GMRES: of its tolerance).
+    modes = np.fft.rfft(branch.points[-1].state) / 32 * np.exp(0.3j * np.arange(17))
+    assert np.max(np.abs(modes.imag)) <= 1e-10
