@@ -28,6 +28,8 @@ CORRECTIONS = 5
 CLOSE = 0.125
 #: Part of a segment by which a branch may pass its first point and be closed.
 CLOSED = 1e-3
+#: Least cosine of the tangents there: branches may also cross themselves.
+ALIGNED = 0.9
 #: Change of the state that shows how a tangent is carried to another resolution.
 NUDGE = 1e-6
 
@@ -144,7 +146,7 @@ class Path:
         chord = point.state - last.state, point.value - last.value
         way = first.state - last.state, first.value - last.value
         s = inner(weights, self.span, way, chord) / segment.length
-        if not 0.0 < s <= segment.length or inner(weights, self.span, first.tangent, last.tangent) <= 0.0:
+        if not 0.0 < s <= segment.length or inner(weights, self.span, first.tangent, last.tangent) < ALIGNED:
             return point, False
         state, value = segment.guess(s)
         miss = first.state - state, first.value - value

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -218,6 +219,19 @@ def test_circle_is_closed():
     assert branch.points[-1].arclength == pytest.approx(4.2892, rel=5e-3)
 
 
+def test_figure_eight_closes_after_both_loops():
+    """(u² + λ²)² = λ² − u²: it crosses itself, at its first point, halfway."""
+    family = Scalar(
+        lambda u, a: (u**2 + a**2) ** 2 - a**2 + u**2,
+        lambda u, a: 4.0 * u * (u**2 + a**2) + 2.0 * u,
+        lambda u, a: 4.0 * a * (u**2 + a**2) - 2.0 * a + 0.0 * u,
+    )
+    branch = start_at(family, 0.0, 0.0, towards=(np.array([1.0]), 1.0), limits=(-2.0, 2.0))
+    assert branch.ended == "closed"
+    # The fold is where u = 0, λ = ±1: rounding.
+    assert [fold.value for fold in branch.folds] == pytest.approx([1.0, -1.0], abs=8 * ROUNDING)
+
+
 def test_fold_beyond_a_limit_is_not_reached():
     """λ = 1 − 1e-5 lies between the circle's side and its fold."""
     high = 1.0 - 1e-5
@@ -367,6 +381,7 @@ class Bratu:
     finest: int = 24
     coarsest: int = 24
     dense: bool = True
+    above: float = 0.8
 
     def inverse(self, size):
         return np.linalg.inv(4.0 * chebyshev(size)[1])
@@ -390,7 +405,7 @@ class Bratu:
         return np.empty((0, state.size))
 
     def fitted(self, state, value):  # noqa: ARG002
-        size = self.finest if state.max() > 0.8 else self.coarsest
+        size = self.finest if state.max() > self.above else self.coarsest
         if size == state.size:
             return state
         old, new = chebyshev(state.size)[0], chebyshev(size)[0]
@@ -421,41 +436,57 @@ def test_bratu_problem(family):
     assert branch.branch_points == ()
 
 
-def test_resolution_may_change():
-    """16 nodes, and 28 where the state exceeds 0.8, in the middle of the way to the fold."""
-    branch = start_at(
-        Bratu(28, 16),
-        np.zeros(16),
-        0.0,
-        limits=(0.0, 4.0),
-        observe=until_three,
-    )
+# On 28 nodes the fold is right to rounding, on 16 to 5e-10; both sizes meet in the step that holds it.
+@pytest.mark.parametrize(("above", "accuracy"), [(0.8, 1e-11), (1.17, 1e-9), (1.185, 1e-9)])
+def test_resolution_may_change(above, accuracy):
+    """16 nodes, and 28 where the state is higher: on the way to the fold, just before, or after it."""
+    family = Bratu(28, 16, above=above)
+    branch = start_at(family, np.zeros(16), 0.0, limits=(0.0, 4.0), observe=until_three)
     sizes = [point.state.size for point in branch.points]
     assert sizes == sorted(sizes)
     assert set(sizes) == {16, 28}
     assert branch.ended == "stopped: far"
     (fold,) = branch.folds
-    assert fold.value == pytest.approx(BRATU_FOLD, abs=1e-11)
+    assert fold.value == pytest.approx(BRATU_FOLD, abs=accuracy)
     values = np.array([point.value for point in branch.points])
     assert np.count_nonzero(np.diff(np.sign(np.diff(values)))) == 1
+    # The state grows all along, also through the change.
+    peaks = [point.state.max() for point in branch.points]
+    assert np.all(np.diff(peaks) > 0.0)
 
 
 def test_resolution_may_change_on_a_limit():
-    branch = start_at(Bratu(28, 16), np.zeros(16), 0.0, limits=(0.0, 3.5), control=Control(largest=0.5))
-    last = branch.points[-1]
-    assert (last.value, branch.ended, last.state.size) == (3.5, "limits", 28)
+    """The point on the limit is the first with a state above 0.8."""
+    branch = start_at(Bratu(28, 16), np.zeros(16), 0.0, limits=(0.0, 3.29))
+    before, last = branch.points[-2:]
+    assert (last.value, branch.ended, before.state.size, last.state.size) == (3.29, "limits", 16, 28)
 
 
 @pytest.mark.parametrize("offset", [1e-2, 1e-4, 1e-6])
-def test_neighbouring_branches_are_not_jumped_to(offset):
+@pytest.mark.parametrize("control", [CONTROL, Control(first=0.1, largest=0.5)], ids=["short", "long"])
+def test_neighbouring_branches_are_not_jumped_to(offset, control):
     """u(λ − u²) + h = 0: the branch from below turns off by itself, h^{1/3} away from another one."""
     family = Scalar(
         lambda u, a: u * (a - u**2) + offset, lambda u, a: a - 3.0 * u**2, lambda u, a: u + 0.0 * a
     )
-    branch = start_at(family, 0.0, -0.93)
+    branch = start_at(family, 0.0, -0.93, control=control)
     assert (branch.folds, branch.branch_points, branch.ended) == ((), (), "limits")
     assert np.all(np.diff([point.state[0] for point in branch.points]) > 0.0)
+    # u² = λ + h / u.
     assert branch.points[-1].state[0] == pytest.approx(1.0, abs=offset)
+
+
+def test_turns_are_followed_by_short_steps():
+    """u = arctan(40 λ): a step across would miss the turns."""
+    family = Scalar(
+        lambda u, a: np.arctan(40.0 * a) - u,
+        lambda u, a: -1.0 + 0.0 * u * a,
+        lambda u, a: 40.0 / (1.0 + (40.0 * a) ** 2) + 0.0 * u,
+    )
+    control = Control(first=0.4, largest=0.4)
+    points = start_at(family, math.atan(-40.0), -1.0, control=control).points
+    cosines = [a.tangent[0] @ b.tangent[0] + a.tangent[1] * b.tangent[1] / 4.0 for a, b in pairwise(points)]
+    assert min(cosines) >= math.cos(0.35)
 
 
 @pytest.mark.parametrize("place", [0.05, 0.02, 1e-3, -0.02])
@@ -507,6 +538,11 @@ def test_fold_of_an_unstable_branch():
     assert point.value == pytest.approx(-(place**2), abs=2e-12)
     assert point.arclength < fold.arclength
     assert branch.points.index(point) < branch.points.index(fold)
+    seen = start_at(
+        family, [1.0, 0.0], -1.0, observe=lambda p: "unstable" if p.value > -1.001 * place**2 else None
+    )
+    assert (len(seen.branch_points), seen.folds) == (1, ())
+    assert seen.points[-1] is seen.branch_points[0]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def test_bordered_systems_are_solved(form):
 def test_border_makes_a_singular_system_regular(form):
     """J = I − vvᵀ with |v| = 1: x is the right side without its part along v, which s takes up."""
     direction = np.full(20, math.sqrt(0.05))
-    border = Border(direction[None], 1e-7 * direction[None], np.zeros((1, 1)))  # scales must not matter
+    border = Border(direction[None], 1e-14 * direction[None], np.zeros((1, 1)))  # scales must not matter
     right = np.sin(np.arange(20))
     solution, multipliers = solve_linear(
         form(np.eye(20) - np.outer(direction, direction)), right, border, tolerance=1e-14
@@ -197,3 +197,10 @@ def test_solved_start_is_returned_as_it_is():
     root = newton(lambda u: u - 1.0, lambda _: np.zeros((1, 1)), start, tolerance=1e-10)
     assert (root.residual, root.iterations) == (0.0, 0)
     assert root.state is not start
+
+
+def test_slow_convergence_is_driven_to_rounding():
+    """A Jacobian 5/4 of the true one leaves a fifth of the residual at every step."""
+    root = newton(lambda u: u - 1.0, lambda u: np.diag(1.25 + 0.0 * u), np.array([2.0]), tolerance=1e-3)
+    assert root.residual <= ROUNDING
+    assert root.iterations > 15
