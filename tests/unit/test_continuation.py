@@ -476,6 +476,17 @@ def test_neighbouring_branches_are_not_jumped_to(offset, control):
     assert branch.points[-1].state[0] == pytest.approx(1.0, abs=offset)
 
 
+def test_predictors_nearer_to_another_branch_are_refused():
+    """u = ½ tanh(20 λ) rises by 1 between level parts; another branch, 0.9 below, has the same tangents."""
+    family = Scalar(
+        lambda u, a: -(u - 0.5 * np.tanh(20.0 * a)) * (u - 0.5 * np.tanh(20.0 * a) + 0.9),
+        lambda u, a: -2.0 * (u - 0.5 * np.tanh(20.0 * a)) - 0.9,
+        lambda u, a: 10.0 / np.cosh(20.0 * a) ** 2 * (2.0 * u - np.tanh(20.0 * a) + 0.9),
+    )
+    branch = start_at(family, -0.5, -1.0, control=Control(first=0.4, largest=0.4))
+    assert branch.points[-1].state[0] == pytest.approx(0.5, abs=1e-10)
+
+
 def test_turns_are_followed_by_short_steps():
     """u = arctan(40 λ): a step across would miss the turns."""
     family = Scalar(
@@ -525,7 +536,7 @@ class Two(Scalar):
 
 def test_fold_of_an_unstable_branch():
     """A branch point at u = c, λ = −c², before the fold, at which another eigenvalue leads."""
-    place = 0.01
+    place = 0.005
     family = Two(
         lambda s, a: np.array([-(s[0] ** 2) - a, (place - s[0]) * s[1] - s[1] ** 3]),
         None,
