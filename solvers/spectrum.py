@@ -28,23 +28,30 @@ def leading_eigenvalues(
     """Eigenvalues (k,) and eigenvectors (n, k), largest real part first; all of them for small matrices.
 
     Larger ones and operators: at most ``count``, by ARPACK; fewer, or none, when it does not converge.
+    Operators that a Krylov space would fill are turned into matrices.
     """
     size = matrix.shape[0]
+    if isinstance(matrix, LinearOperator) and size <= _krylov_size(count):
+        matrix = np.asarray(matrix @ np.eye(size))
     if isinstance(matrix, np.ndarray) and size <= DECOMPOSED:
         values, vectors = linalg.eig(matrix)
     else:
-        values, vectors = _iterated(matrix, min(count, size - 2))
+        values, vectors = _iterated(matrix, count)
     order = np.argsort(-values.real, kind="stable")
     return np.asarray(values[order]), np.asarray(vectors[:, order])
+
+
+def _krylov_size(count: int) -> int:
+    """Vectors that ARPACK keeps."""
+    return max(8 * count, 40)
 
 
 def _iterated(matrix: FloatArray | LinearOperator, count: int) -> tuple[ComplexArray, ComplexArray]:
     size = matrix.shape[0]
     start = np.random.default_rng(0).standard_normal(size)
     try:
-        found = eigs(
-            matrix, k=count, which="LR", v0=start, tol=TOLERANCE, ncv=min(size - 1, max(8 * count, 40))
-        )
+        ncv = min(size - 1, _krylov_size(count))
+        found = eigs(matrix, k=min(count, ncv - 2), which="LR", v0=start, tol=TOLERANCE, ncv=ncv)
     except ArpackNoConvergence as error:
         found = (error.eigenvalues, error.eigenvectors)
     return np.asarray(found[0], dtype=complex), np.asarray(found[1], dtype=complex)
