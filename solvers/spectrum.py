@@ -12,7 +12,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 if TYPE_CHECKING:
     from solvers.compiled import FloatArray
 
-__all__ = ["leading_eigenvalues"]
+__all__ = ["largest_eigenvalues", "leading_eigenvalues"]
 
 ComplexArray = NDArray[np.complex128]
 
@@ -20,6 +20,8 @@ ComplexArray = NDArray[np.complex128]
 DECOMPOSED = 1000
 #: Relative error of eigenvalues that are found by iteration.
 TOLERANCE = 1e-9
+#: Restarts of ARPACK.
+RESTARTS = 100
 
 
 def leading_eigenvalues(
@@ -46,12 +48,22 @@ def _krylov_size(count: int) -> int:
     return max(8 * count, 40)
 
 
-def _iterated(matrix: FloatArray | LinearOperator, count: int) -> tuple[ComplexArray, ComplexArray]:
-    size = matrix.shape[0]
+def largest_eigenvalues(
+    operator: FloatArray | LinearOperator,
+    count: int,
+    tolerance: float,
+    which: str = "LM",
+    restarts: int = RESTARTS,
+) -> tuple[ComplexArray, ComplexArray]:
+    """Eigenvalues (k,) of largest magnitude (or what ARPACK calls ``which``), and eigenvectors (n, k).
+
+    Fewer than ``count`` where ARPACK does not separate them all in so many restarts.
+    """
+    size = operator.shape[0]
     start = np.random.default_rng(0).standard_normal(size)
+    vectors = min(size - 1, max(5 * count, 16))
     try:
-        ncv = min(size - 1, _krylov_size(count))
-        found = eigs(matrix, k=min(count, ncv - 2), which="LR", v0=start, tol=TOLERANCE, ncv=ncv)
+        found = eigs(operator, k=count, which=which, v0=start, tol=tolerance, ncv=vectors, maxiter=restarts)
     except ArpackNoConvergence as error:
         found = (error.eigenvalues, error.eigenvectors)
     return np.asarray(found[0], dtype=complex), np.asarray(found[1], dtype=complex)

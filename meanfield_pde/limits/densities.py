@@ -3,7 +3,8 @@ r"""Stationary densities with noise: fixed points of the stationary law of the f
 .. math:: G(\rho) = \rho - S[V[\rho]] = 0
 
 Its derivative is the identity minus a compact operator, since attention feels low modes alone:
-Newton's method with GMRES needs no preconditioner. The unknowns are the coefficients of all nodes without the constant ones.
+Newton's method with GMRES needs no preconditioner. The unknowns are the coefficients of all nodes without
+the constant ones.
 """
 
 from __future__ import annotations

@@ -113,8 +113,8 @@ class _Run:
             if reason == "guard":
                 finest = self.problem.accuracy.max_resolution
                 raise ComputationError(
-                    f"limit: the flow map needs more than solver.max_resolution = {finest} labels per node at "
-                    f"depth {self.method.depth:.4g}; raise it, or start from smoother laws"
+                    f"limit: the flow map needs more than solver.max_resolution = {finest} labels per node "
+                    f"at depth {self.method.depth:.4g}; raise it, or start from smoother laws"
                 )
             if reason == "underflow":
                 raise ComputationError(f"limit: steps vanish at depth {self.method.depth:.4g}: lower beta")

@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, eigs
+from scipy.sparse.linalg import LinearOperator
 
 from meanfield_pde.attention.changes import FieldChange
 from meanfield_pde.limits.frozen import transport_matrices
 from solvers.bordered import solve_linear
-from solvers.spectrum import leading_eigenvalues
+from solvers.spectrum import largest_eigenvalues, leading_eigenvalues
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import ComplexArray, FloatArray
@@ -28,10 +28,12 @@ __all__ = ["Linearisation", "Spectrum"]
 
 #: Unknowns up to which the linearisation is decomposed as a matrix.
 DENSE = 700
-#: Eigenvalues that are kept, and their relative error where they are iterated.
-KEPT, TOLERANCE = 8, 1e-9
-#: Rounds of a larger shift until it lies to the right of all eigenvalues that are found.
-ROUNDS = 6
+#: Eigenvalues that are kept; those that are iterated, with their relative error, and that of the rough search.
+KEPT, FEW, TOLERANCE, ROUGH = 8, 2, 1e-7, 1e-2
+#: Restarts of ARPACK: what has not converged then lies in a cluster, beyond the leading ones.
+RESTARTS = 8
+#: Distance of the shift from the rough eigenvalue, relative to the fastest stretching.
+NEARBY = 0.05
 
 
 @dataclass(frozen=True)
@@ -90,22 +92,22 @@ class Linearisation:
             matrix = np.stack([self.apply(row) for row in np.eye(self.size)], axis=1)
             values, vectors = leading_eigenvalues(matrix)
         else:
-            values, vectors = self._iterated(KEPT + len(neutral))
+            values, vectors = self._iterated(len(neutral))
         kept = np.ones(values.size, dtype=bool)
         kept[np.argsort(np.abs(values), kind="stable")[: len(neutral)]] = False
         values, vectors = values[kept][:KEPT], vectors[:, kept][:, :KEPT]
         direction = vectors[:, 0].real
         return Spectrum(values, np.asarray(direction / max(np.abs(direction).max(), 1e-300)))
 
-    def _iterated(self, count: int) -> tuple[ComplexArray, ComplexArray]:
-        """Eigenvalues nearest to a shift to the right of all that are found."""
-        shift = self._expansion() + self.equation.sigma
-        for _ in range(ROUNDS):
-            values, vectors = self._nearest(shift, count)
-            if values[0].real < shift:
-                break
-            shift = 2.0 * float(values[0].real) + shift
-        return values, vectors
+    def _iterated(self, neutral: int) -> tuple[ComplexArray, ComplexArray]:
+        """Eigenvalues nearest to a shift just to the right of them all, which a rough search finds first.
+
+        Nodes by themselves have nearly equal eigenvalues, which ARPACK separates slowly: few are asked for.
+        """
+        stretch = self._expansion() + self.equation.sigma
+        rough, _ = self._nearest(stretch, 1 + neutral, ROUGH)
+        shift = max(float(rough[0].real) if rough.size else 0.0, 0.0) + NEARBY * stretch
+        return self._nearest(shift, FEW + neutral, TOLERANCE)
 
     def _expansion(self) -> float:
         """Largest rate at which the frozen flow stretches."""
@@ -113,7 +115,7 @@ class Linearisation:
         rate = space.synthesise(space.divergence(self._velocity))
         return float(np.abs(rate).max())
 
-    def _nearest(self, shift: float, count: int) -> tuple[ComplexArray, ComplexArray]:
+    def _nearest(self, shift: float, count: int, tolerance: float) -> tuple[ComplexArray, ComplexArray]:
         matrices, _ = transport_matrices(self.equation, self._velocity)
         identity = np.eye(matrices.shape[1])
         inverse = np.linalg.inv(shift * identity - matrices)
@@ -121,7 +123,7 @@ class Linearisation:
         def divided(state: FloatArray) -> FloatArray:
             if len(inverse) == 1:
                 return np.asarray(state @ inverse[0].T)
-            return np.asarray(np.einsum("zkl,zl->zk", inverse, state))
+            return np.asarray((inverse @ state[..., None])[..., 0])
 
         def compact(vector: FloatArray) -> FloatArray:
             return np.ravel(vector) + divided(self._own(self._padded(vector))).ravel()
@@ -133,13 +135,8 @@ class Linearisation:
             right = divided(np.ravel(vector).reshape(len(self.coefficients), -1)).ravel()
             return solve_linear(operator, right)[0]
 
-        start = np.random.default_rng(0).standard_normal(self.size)
-        found, vectors = eigs(
-            LinearOperator(shape, matvec=solve, dtype=np.float64),
-            k=count,
-            which="LM",
-            v0=start,
-            tol=TOLERANCE,
+        found, vectors = largest_eigenvalues(
+            LinearOperator(shape, matvec=solve, dtype=np.float64), count, tolerance, restarts=RESTARTS
         )
         values = shift - 1.0 / found
         order = np.argsort(-values.real, kind="stable")

@@ -1,0 +1,162 @@
+"""A stationary density near given densities, on a grid that resolves it, with its stability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.errors import ComputationError
+from meanfield_pde.limits.densities import DensitySystem
+from meanfield_pde.limits.stability import Linearisation, Spectrum
+from meanfield_pde.methods.spectral import guard, refined
+from solvers.bordered import Border, solve_linear
+from solvers.newton import Root, StalledError, newton
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scipy.sparse.linalg import LinearOperator
+
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.equation import Equation
+    from meanfield_pde.problem import Problem
+    from solvers.bordered import Jacobian
+
+__all__ = ["Stationary", "neutral_border", "relaxed", "stationary"]
+
+#: Largest residual of a stationary density, in its coefficients.
+TOLERANCE = 1e-12
+#: Newton's method converges in fewer steps from where it converges at all.
+MOST = 12
+#: Implicit steps: the first, their growth, their most, how far one may go relative to the state.
+FIRST, GROWTH, STEPS, FARTHEST = 1.0, 2.0, 400, 0.1
+
+
+@dataclass(frozen=True)
+class Stationary:
+    """Densities that do not move, (aux, coefficients), the largest entry of ρ − S[V[ρ]], and Newton's steps."""
+
+    equation: Equation
+    coefficients: FloatArray
+    residual: float
+    iterations: int
+
+    @cached_property
+    def neutral(self) -> FloatArray:
+        """Rotations that the equation does not feel, (k, unknowns)."""
+        system = DensitySystem(self.equation)
+        return system.neutral(system.flat(self.coefficients))
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Leading eigenvalues of the linearised flow, neutral ones left out."""
+        return Linearisation(self.equation, self.coefficients).spectrum(self.neutral)
+
+    @property
+    def leading(self) -> float:
+        """Largest growth rate."""
+        return float(self.spectrum.eigenvalues[0].real)
+
+    @property
+    def stable(self) -> bool:
+        """Whether every perturbation that is not neutral decays."""
+        return self.leading < 0.0
+
+
+def neutral_border(system: DensitySystem) -> Callable[[FloatArray], Border]:
+    """Border that holds the state in its place along the rotations that the equation does not feel."""
+
+    def border(state: FloatArray) -> Border:
+        rows = system.neutral(state)
+        return Border(rows, rows * system.weights(state), np.zeros((len(rows), len(rows))))
+
+    return border
+
+
+def stationary(problem: Problem, equation: Equation, coefficients: FloatArray) -> Stationary:
+    """Newton's method from densities on the grid of an equation; the grid is refined as the result asks.
+
+    Raises
+    ------
+    StalledError
+        When Newton's method does not converge.
+    ComputationError
+        When the finest grid does not resolve the result.
+    """
+    while True:
+        system = DensitySystem(equation)
+        root = _newton(system, system.flat(coefficients))
+        found = system.coefficients(root.state)
+        size = np.abs(found * guard(equation.space, problem.accuracy.atol))[:, equation.space.constant :]
+        if size.max() <= 1.0:
+            return Stationary(equation, found, root.residual, root.iterations)
+        finer = refined(problem, equation)
+        if finer is None:
+            finest = problem.accuracy.max_resolution
+            raise ComputationError(
+                f"the stationary density needs more than solver.max_resolution = {finest} grid points; "
+                "raise it, or raise noise.sigma"
+            )
+        equation, coefficients = finer, finer.space.pad(found)
+
+
+def _newton(system: DensitySystem, start: FloatArray) -> Root:
+    return newton(
+        system.residual,
+        system.jacobian,
+        start,
+        tolerance=TOLERANCE,
+        most=MOST,
+        border=neutral_border(system),
+    )
+
+
+def relaxed(equation: Equation, coefficients: FloatArray) -> FloatArray:
+    """Follow a slow motion by implicit steps of ρ' = S[V[ρ]] − ρ, which rests where the equation does.
+
+    Steps grow as long as they stay short compared with the state; it ends where Newton's method converges.
+
+    Raises
+    ------
+    StalledError
+        When it does not come to rest in so many steps.
+    """
+    system = DensitySystem(equation)
+    state, step = system.flat(coefficients), FIRST
+    for count in range(STEPS):
+        if count % 8 == 7:
+            try:
+                return system.coefficients(_newton(system, state).state)
+            except StalledError:
+                pass
+        moved = _implicit(system, state, step)
+        weights = system.weights(state)
+        if weights @ moved**2 > FARTHEST**2 * (weights @ state**2):
+            step /= GROWTH
+            continue
+        state = state + moved
+        step *= GROWTH
+    raise StalledError(
+        "implicit steps do not come to rest", state, float(np.abs(system.residual(state)).max())
+    )
+
+
+def _implicit(system: DensitySystem, state: FloatArray, step: float) -> FloatArray:
+    """Solve (1/h + G')δ = −G."""
+    rows = system.neutral(state)
+    border = Border(rows, rows * system.weights(state), np.zeros((len(rows), len(rows))))
+    return solve_linear(_shifted(system.jacobian(state), 1.0 / step), -system.residual(state), border)[0]
+
+
+def _shifted(jacobian: Jacobian, shift: float) -> Jacobian:
+    from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+    if isinstance(jacobian, np.ndarray):
+        return jacobian + shift * np.eye(len(jacobian))
+    operator: LinearOperator = aslinearoperator(jacobian)
+    return LinearOperator(
+        operator.shape, matvec=lambda x: operator.matvec(x) + shift * np.ravel(x), dtype=np.float64
+    )
