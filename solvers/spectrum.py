@@ -38,13 +38,13 @@ def leading_eigenvalues(
     if isinstance(matrix, np.ndarray) and size <= DECOMPOSED:
         values, vectors = linalg.eig(matrix)
     else:
-        values, vectors = _iterated(matrix, count)
+        values, vectors = largest_eigenvalues(matrix, count, TOLERANCE, "LR", vectors=_krylov_size(count))
     order = np.argsort(-values.real, kind="stable")
     return np.asarray(values[order]), np.asarray(vectors[:, order])
 
 
 def _krylov_size(count: int) -> int:
-    """Vectors that ARPACK keeps."""
+    """Vectors that ARPACK keeps: fewer, and inner eigenvalues are skipped where real parts are what counts."""
     return max(8 * count, 40)
 
 
@@ -54,16 +54,18 @@ def largest_eigenvalues(
     tolerance: float,
     which: str = "LM",
     restarts: int = RESTARTS,
+    vectors: int | None = None,
 ) -> tuple[ComplexArray, ComplexArray]:
     """Eigenvalues (k,) of largest magnitude (or what ARPACK calls ``which``), and eigenvectors (n, k).
 
-    Fewer than ``count`` where ARPACK does not separate them all in so many restarts.
+    Fewer than ``count`` where ARPACK does not separate them all in so many restarts, with so many Krylov
+    vectors (five times the count, 16 at least).
     """
     size = operator.shape[0]
     start = np.random.default_rng(0).standard_normal(size)
-    vectors = min(size - 1, max(5 * count, 16))
+    kept = min(size - 1, vectors or max(5 * count, 16))
     try:
-        found = eigs(operator, k=count, which=which, v0=start, tol=tolerance, ncv=vectors, maxiter=restarts)
+        found = eigs(operator, k=count, which=which, v0=start, tol=tolerance, ncv=kept, maxiter=restarts)
     except ArpackNoConvergence as error:
         found = (error.eigenvalues, error.eigenvectors)
     return np.asarray(found[0], dtype=complex), np.asarray(found[1], dtype=complex)
