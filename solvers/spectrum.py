@@ -44,7 +44,7 @@ def leading_eigenvalues(
 
 
 def _krylov_size(count: int) -> int:
-    """Vectors that ARPACK keeps: fewer, and inner eigenvalues are skipped where real parts are what counts."""
+    """Vectors that ARPACK keeps: with fewer, it skips eigenvalues where their real parts count."""
     return max(8 * count, 40)
 
 
