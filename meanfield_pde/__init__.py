@@ -12,19 +12,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meanfield_pde.api import LimitError as LimitError
     from meanfield_pde.api import compare as compare
+    from meanfield_pde.api import compared as compared
+    from meanfield_pde.api import limit as limit
     from meanfield_pde.api import load as load
     from meanfield_pde.api import open as open  # noqa: A004
     from meanfield_pde.errors import ComputationError as ComputationError
     from meanfield_pde.errors import InputError as InputError
     from meanfield_pde.evolution import solve as solve
     from meanfield_pde.problem import Problem as Problem
+    from meanfield_pde.results import Bifurcation as Bifurcation
+    from meanfield_pde.results import Limit as Limit
     from meanfield_pde.solution import Solution as Solution
 
 _HOMES = {
     "load": "meanfield_pde.api",
     "open": "meanfield_pde.api",
     "compare": "meanfield_pde.api",
+    "compared": "meanfield_pde.api",
+    "limit": "meanfield_pde.api",
+    "LimitError": "meanfield_pde.api",
+    "Limit": "meanfield_pde.results",
+    "Bifurcation": "meanfield_pde.results",
     "solve": "meanfield_pde.evolution",
     "Problem": "meanfield_pde.problem",
     "Solution": "meanfield_pde.solution",
@@ -32,7 +42,21 @@ _HOMES = {
     "ComputationError": "meanfield_pde.errors",
 }
 
-__all__ = ["ComputationError", "InputError", "Problem", "Solution", "compare", "load", "open", "solve"]
+__all__ = [
+    "Bifurcation",
+    "ComputationError",
+    "InputError",
+    "Limit",
+    "LimitError",
+    "Problem",
+    "Solution",
+    "compare",
+    "compared",
+    "limit",
+    "load",
+    "open",
+    "solve",
+]
 
 
 def __getattr__(name: str) -> Any:

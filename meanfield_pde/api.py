@@ -1,22 +1,26 @@
-"""What scripts call: load, open, compare."""
+"""What scripts call: load, open, limit, compare."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from meanfield_pde.contents import kind_of
+from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.problem import Problem, build
 from meanfield_pde.records import read
 from meanfield_pde.results import Bifurcation, Limit
 from meanfield_pde.solution import Solution, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from meanfield_pde.arrays import FloatArray
     from meanfield_pde.records import Record
 
-__all__ = ["compare", "load", "open"]
+__all__ = ["LimitError", "compare", "compared", "limit", "load", "open"]
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Problem:
@@ -47,12 +51,113 @@ def open(path: str | Path) -> Solution | Limit | Bifurcation:  # noqa: A001
     return Bifurcation(record) if kind == "bifurcation" else Solution(record)
 
 
-def compare(solution: Solution | Record) -> dict[str, Any]:
-    """Last state beside the pushforward of ν by its conditional means, as the command ``compare`` reports it.
+class LimitError(ComputationError):
+    """There is no limit, or it was not reached: ``limit`` holds how far the flow came, and why."""
 
-    ``atoms``, ``stable`` and ``residual`` are those of a limit map, None as long as none is known.
+    def __init__(self, message: str, limit: Limit) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+def limit(
+    problem: Problem,
+    *,
+    start: Solution | Limit | FloatArray | None = None,
+    starts: int = 1,
+    seed: int = 0,
+    halvings: int = 0,
+    threads: int | None = None,
+    progress: Callable[[str, float], None] = lambda *_: None,
+) -> Limit:
+    r"""Limiting distribution that the flow of a problem tends to, its stability, and the limit map T.
+
+    Without noise T solves V[T](T(z), z) + F(T(z)) = 0 (several atoms a node where conditionals split); with
+    noise the stationary density solves σΔρ = div(ρ(V[ρ] + F)), and T is that of the noise-free flow nearby.
+
+    Parameters
+    ----------
+    start
+        A solution or limit, or angles (aux,), near which T is looked for, in the place of the initial law.
+    starts, seed
+        Number of initial laws: that of the problem, and others of one token at every node, drawn from it.
+    halvings
+        With noise: how often it is halved, to see the densities approach the pushforward.
+    progress
+        Called with what is being done, and the depth.
+
+    Raises
+    ------
+    LimitError
+        When there is no limit, or it was not reached.
     """
-    record = solution.record if isinstance(solution, Solution) else solution
+    from meanfield_pde.limits.assembly import assembled
+    from meanfield_pde.limits.find import Search, find
+
+    near = _angles(start, problem)
+    found = assembled(find(problem, Search(starts, seed, halvings, near), threads, progress))
+    if found.attributes["status"] != "finished":
+        raise LimitError(str(found.attributes.get("reason", "limit: not found")), found)
+    return found
+
+
+def _angles(start: Solution | Limit | FloatArray | None, problem: Problem) -> FloatArray | None:
+    """Angles of a start, one a node."""
+    if start is None:
+        return None
+    nodes = problem.auxiliary.nodes.size
+    if isinstance(start, Solution):
+        angles = np.asarray(start.conditional_mean[-1])
+    elif isinstance(start, Limit):
+        angles = np.asarray(start.pushforward_map)
+    else:
+        angles = np.asarray(start, dtype=np.float64)
+    if angles.shape != (nodes,) or not np.isfinite(angles).all():
+        raise InputError(f"limit: start must be one finite angle per node, {nodes}, got shape {angles.shape}")
+    return angles
+
+
+def compared(
+    solution: Solution,
+    limit: Limit | None = None,
+    progress: Callable[[str, float], None] = lambda *_: None,
+) -> Solution:
+    """Solution with a group ``limit``: its last state beside the limit law, of a file or looked for.
+
+    Raises
+    ------
+    InputError
+        When the two do not fit, or neither a limit nor the configuration of the solution is there.
+    """
+    from meanfield_pde import config
+    from meanfield_pde.limits.comparison import beside_law, beside_limit
+    from meanfield_pde.spaces.circle import Circle
+
+    if limit is not None:
+        space = Circle(solution.record["token"].size)
+        return Solution(beside_limit(space, solution.record, limit.record))
+    text = str(solution.attributes.get("configuration", ""))
+    if not text:
+        raise InputError(
+            "compare: the solution holds no configuration from which its limit could be found; give the limit"
+        )
+    return Solution(beside_law(build(config.loads(text, label="compare")), solution.record, progress))
+
+
+def compare(solution: Solution | Limit, limit: Limit | None = None) -> dict[str, Any]:
+    """Last state beside the limit law, as the command ``compare`` reports it; a limit with its own law.
+
+    A solution without configuration (of a problem made in Python) is compared, without a limit, with the
+    pushforward of ν by its conditional means; then ``atoms``, ``stable`` and ``residual`` are None.
+    """
+    if isinstance(solution, Limit):
+        return solution.summary()
+    if limit is None and not solution.attributes.get("configuration"):
+        return _by_means(solution.record)
+    record = compared(solution, limit).record
+    return {"depth": float(record["time"][-1]), **Limit(record).summary()}
+
+
+def _by_means(record: Record) -> dict[str, Any]:
     last = summary(record)
     keys = (
         "depth",

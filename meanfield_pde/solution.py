@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield_pde import clusters, plateaus, shipped
+from meanfield_pde import clusters, plateaus
 from meanfield_pde.contents import LIMIT, kind_of
 from meanfield_pde.errors import InputError
 from meanfield_pde.observables import DESCRIPTIONS
+from meanfield_pde.provenance import grid, provenance
 from meanfield_pde.records import Attribute, Record, Variable, read
 from meanfield_pde.results import dataset
 
@@ -148,48 +146,24 @@ def assemble(
         raise InputError("solution: no state was saved yet")
     finest = max((state.space for state in saved), key=lambda space: space.resolution)
     comparison = saved[-1].comparison(problem.auxiliary)
-    variables = _grid(problem, finest) | _diagnostics(saved) | _states(problem, finest, saved)
+    variables = grid(problem, finest) | _diagnostics(saved) | _states(problem, finest, saved)
     variables |= _clusters(problem, saved) | dict(own)
     if any("state" in variable.dims for variable in variables.values()):
         last = np.array([saved[-1].depth])
         variables["state"] = Variable(("state",), last, "depth t of what is kept of one state alone", "1")
     attributes: dict[str, Attribute] = {
+        **provenance(problem, finest),
         "kind": "solution",
-        "title": problem.title,
-        "configuration": problem.configuration,
-        "meanfield_pde_version": shipped.version(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "resolution": finest.resolution,
         "status": totals.status,
         "steps": totals.steps,
         "rejected": totals.rejected,
         "evaluations": totals.evaluations,
         "seconds": seconds,
-        "space": finest.name,
         "w1": comparison.w1,
         "w2": comparison.w2,
         **facts,
     }
-    if finest.period is not None:
-        attributes["period"] = finest.period
     return Solution(Record(variables, attributes, groups))
-
-
-def _grid(problem: Problem, space: Space) -> dict[str, Variable]:
-    auxiliary, dimension = problem.auxiliary, space.points.shape[1]
-    shifts = problem.attention.encoding.components(auxiliary.nodes.size, dimension)
-    return {
-        "aux": Variable(("aux",), auxiliary.nodes, "auxiliary variable z", "1"),
-        "aux_weight": Variable(("aux",), auxiliary.weights, "weight of the auxiliary node", "1"),
-        "component": Variable(("component",), np.arange(dimension), "component of the embedding", "1"),
-        "encoding": Variable(("aux", "component"), shifts, "additive encoding p(z)", "1"),
-        "token_weight": Variable(("token",), space.weights, "quadrature weight of the grid", "rad"),
-        **{
-            name: Variable((name,), values, "token angle θ", "rad")
-            for name, values in space.coordinates.items()
-        },
-    }
 
 
 def _diagnostics(saved: Sequence[State]) -> dict[str, Variable]:

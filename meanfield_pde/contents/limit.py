@@ -76,7 +76,7 @@ _NEEDS = {
 }
 _COUNTS = frozenset({"atoms", "mode", "map_starts"})
 _FLAGS = frozenset({"stable", "map_stable"})
-_UNDEFINED = frozenset({"residual", "atom_curvature", "curvature", "map_energy", *_RUNGS})
+_UNDEFINED = frozenset({"residual", "atom_curvature", "curvature", "map_energy", "map_position", *_RUNGS})
 _NOT_NEGATIVE = ("residual", "map_residual", "map_starts", *_RUNGS)
 
 #: Numbers of the group that it must and may have; NaN where they are not defined.

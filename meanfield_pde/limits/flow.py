@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.errors import ComputationError
 from meanfield_pde.limits.basins import attracted
 from meanfield_pde.limits.law import AtomicLaw, polished
+from meanfield_pde.limits.unsettled import UncertainError, UnsettledError
 from meanfield_pde.methods.characteristics import Characteristics
 from meanfield_pde.problem import Accuracy
 from solvers.newton import StalledError
@@ -58,7 +58,7 @@ def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) 
 
     Raises
     ------
-    ComputationError
+    UnsettledError
         When there is none: the law does not contract to atoms that rest, or not within depth 2²⁴ / speed.
     """
     still = replace(problem, sigma=0.0, method="characteristics")
@@ -66,10 +66,6 @@ def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) 
     reached = _Run(coarse, between, exact=False).reached()
     exact = reached.law.is_map and not reached.law.neutral
     return reached if exact else _Run(still, between, exact=True).reached()
-
-
-class _UncertainError(Exception):
-    """The limit law is not certain yet, and why."""
 
 
 class _Run:
@@ -86,9 +82,12 @@ class _Run:
         depth = start = self.method.depth
         speed = self._speed()
         if not speed > 1e-12:
-            raise ComputationError(
+            if self.problem.initial.tokens is not None:
+                return Reached(polished(self.problem, self.method.cloud.atoms), depth, 0.0)
+            raise UnsettledError(
                 "limit: the initial law does not move, and is no sum of atoms; "
-                "perturb it ([initial] perturbation = 1e-3), or give another one"
+                "perturb it ([initial] perturbation = 1e-3), or give another one",
+                self.method.state(),
             )
         step = FIRST / speed
         while depth - start < LATEST / speed:
@@ -98,7 +97,9 @@ class _Run:
             if found is not None:
                 return found
             step *= 2.0
-        raise ComputationError(f"limit: there is no limit map up to depth {depth:.4g}: {self.reason}")
+        raise UnsettledError(
+            f"limit: there is no limit map up to depth {depth:.4g}: {self.reason}", self.method.state()
+        )
 
     def _speed(self) -> float:
         velocity = self.method.field.velocity(self.method.cloud.atoms)
@@ -112,12 +113,15 @@ class _Run:
                 return
             if reason == "guard":
                 finest = self.problem.accuracy.max_resolution
-                raise ComputationError(
+                raise UnsettledError(
                     f"limit: the flow map needs more than solver.max_resolution = {finest} labels per node "
-                    f"at depth {self.method.depth:.4g}; raise it, or start from smoother laws"
+                    f"at depth {self.method.depth:.4g}; raise it, or start from smoother laws",
+                    self.method.state(),
                 )
             if reason == "underflow":
-                raise ComputationError(f"limit: steps vanish at depth {self.method.depth:.4g}: lower beta")
+                raise UnsettledError(
+                    f"limit: steps vanish at depth {self.method.depth:.4g}: lower beta", self.method.state()
+                )
 
     def _examined(self) -> Reached | None:
         """Limit law that the tokens are certain to reach from here, else None, and the reason is kept."""
@@ -125,7 +129,7 @@ class _Run:
             target, distance = self._gathered()
             law, moved = self._polished(target)
             self._check(law, target, distance + moved)
-        except _UncertainError as doubt:
+        except UncertainError as doubt:
             self.reason = str(doubt)
             return None
         return Reached(law, self.method.depth, distance)
@@ -135,12 +139,12 @@ class _Run:
         atoms = self.method.cloud.atoms
         gathered = attracted(self.method.field, atoms)
         if gathered is None:
-            raise _UncertainError("the velocity of some node has no attractor (a rotating flow)")
+            raise UncertainError("the velocity of some node has no attractor (a rotating flow)")
         target, distances = gathered
         distance = float(np.sqrt(atoms.sums(distances**2).max()))
         if distance > NEAR:
             self.masses = target.masses
-            raise _UncertainError(f"tokens are {distance:.2g} rad from their attractors")
+            raise UncertainError(f"tokens are {distance:.2g} rad from their attractors")
         return target, distance
 
     def _polished(self, target: Atoms) -> tuple[AtomicLaw, float]:
@@ -148,19 +152,19 @@ class _Run:
         try:
             law = polished(self.problem, target)
         except StalledError as error:
-            raise _UncertainError(f"Newton's method stalls ({error})") from error
+            raise UncertainError(f"Newton's method stalls ({error})") from error
         moved = float(np.abs((law.places - target.places + np.pi) % (2.0 * np.pi) - np.pi).max())
         if moved > FAR:
-            raise _UncertainError("Newton's method finds but distant limit laws")
+            raise UncertainError("Newton's method finds but distant limit laws")
         return law, moved
 
     def _check(self, law: AtomicLaw, target: Atoms, distance: float) -> None:
         """Refuse a law that the flow may leave again, or that is not known well enough yet."""
         same = self._same_masses(target)
         if not law.stable and distance > AT_REST:
-            raise _UncertainError(f"it passes an unstable limit law (growth rate {law.leading:.3g})")
+            raise UncertainError(f"it passes an unstable limit law (growth rate {law.leading:.3g})")
         if law.stable and self.exact and not (same and distance < SETTLED):
-            raise _UncertainError("the masses of its atoms, or its place along a symmetry, still change")
+            raise UncertainError("the masses of its atoms, or its place along a symmetry, still change")
 
     def _same_masses(self, target: Atoms) -> bool:
         """Whether the masses of the atoms are those of the depth before."""

@@ -10,6 +10,7 @@ import numpy as np
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.limits.densities import DensitySystem
 from meanfield_pde.limits.stationary import Stationary, relaxed, stationary
+from meanfield_pde.limits.unsettled import UncertainError, UnsettledError
 from meanfield_pde.methods.spectral import Spectral
 from solvers.newton import StalledError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Settled", "settle"]
 
-#: Depths at which the densities are examined: the first in units of 1 / fastest rate, then each twice the last.
+#: Depths at which the densities are examined: the first in units of 1 / fastest rate, each twice the last.
 FIRST, LATEST = 4.0, 2.0**20
 #: Residual below which what is left of the motion is slow.
 SLOW = 0.02
@@ -46,7 +47,7 @@ def settle(problem: Problem, between: Callable[[float], None] = lambda _: None) 
 
     Raises
     ------
-    ComputationError
+    UnsettledError
         When the densities do not settle, or the finest grid does not resolve them.
     """
     method = Spectral.start(problem)
@@ -57,14 +58,14 @@ def settle(problem: Problem, between: Callable[[float], None] = lambda _: None) 
         _advance(method, method.depth + step, between)
         try:
             return _certain(problem, method)
-        except _UncertainError as doubt:
+        except UncertainError as doubt:
             reason = str(doubt)
+        except ComputationError as error:
+            raise UnsettledError(f"limit: {error}", method.state()) from error
         step *= 2.0
-    raise ComputationError(f"limit: no stationary density up to depth {method.depth:.4g}: {reason}")
-
-
-class _UncertainError(Exception):
-    """The stationary density is not certain yet, and why."""
+    raise UnsettledError(
+        f"limit: no stationary density up to depth {method.depth:.4g}: {reason}", method.state()
+    )
 
 
 def _advance(method: Spectral, depth: float, between: Callable[[float], None]) -> None:
@@ -75,12 +76,15 @@ def _advance(method: Spectral, depth: float, between: Callable[[float], None]) -
             return
         if reason == "guard":
             finest = method.problem.accuracy.max_resolution
-            raise ComputationError(
+            raise UnsettledError(
                 f"limit: the densities need more than solver.max_resolution = {finest} grid points at depth "
-                f"{method.depth:.4g}; raise it, or raise noise.sigma"
+                f"{method.depth:.4g}; raise it, or raise noise.sigma",
+                method.state(),
             )
         if reason == "underflow":
-            raise ComputationError(f"limit: steps vanish at depth {method.depth:.4g}: lower attention.beta")
+            raise UnsettledError(
+                f"limit: steps vanish at depth {method.depth:.4g}: lower attention.beta", method.state()
+            )
 
 
 def _certain(problem: Problem, method: Spectral) -> Settled:
@@ -93,9 +97,9 @@ def _certain(problem: Problem, method: Spectral) -> Settled:
         found, slow = _slowly(problem, method, error), True
     distance = float(np.abs(found.coefficients - found.equation.space.pad(coefficients)).max())
     if not slow and distance > FAR:
-        raise _UncertainError("Newton's method finds but distant stationary densities")
+        raise UncertainError("Newton's method finds but distant stationary densities")
     if not found.stable and distance > AT_REST:
-        raise _UncertainError(f"it passes an unstable one (growth rate {found.leading:.3g})")
+        raise UncertainError(f"it passes an unstable one (growth rate {found.leading:.3g})")
     return Settled(found, method.depth, distance)
 
 
@@ -105,8 +109,8 @@ def _slowly(problem: Problem, method: Spectral, error: StalledError) -> Stationa
     system = DensitySystem(equation)
     residual: FloatArray = system.residual(system.flat(coefficients))
     if np.abs(residual).max() > SLOW:
-        raise _UncertainError(f"it still moves ({error})") from error
+        raise UncertainError(f"it still moves ({error})") from error
     try:
         return stationary(problem, equation, relaxed(equation, coefficients))
     except StalledError as again:
-        raise _UncertainError(f"it still moves ({again})") from again
+        raise UncertainError(f"it still moves ({again})") from again

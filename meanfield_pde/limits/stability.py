@@ -28,7 +28,7 @@ __all__ = ["Linearisation", "Spectrum"]
 
 #: Unknowns up to which the linearisation is decomposed as a matrix.
 DENSE = 700
-#: Eigenvalues that are kept; those that are iterated, with their relative error, and that of the rough search.
+#: Eigenvalues that are kept; those that are iterated, their relative error, and that of the rough search.
 KEPT, FEW, TOLERANCE, ROUGH = 8, 2, 1e-7, 1e-2
 #: Restarts of ARPACK: what has not converged then lies in a cluster, beyond the leading ones.
 RESTARTS = 8

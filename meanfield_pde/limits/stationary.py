@@ -37,7 +37,7 @@ FIRST, GROWTH, STEPS, FARTHEST = 1.0, 2.0, 400, 0.1
 
 @dataclass(frozen=True)
 class Stationary:
-    """Densities that do not move, (aux, coefficients), the largest entry of ρ − S[V[ρ]], and Newton's steps."""
+    """Densities that do not move, (aux, coefficients); the largest entry of ρ − S[V[ρ]]; Newton's steps."""
 
     equation: Equation
     coefficients: FloatArray

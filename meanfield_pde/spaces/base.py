@@ -117,7 +117,7 @@ class Space(Protocol):
         """Rotate the functions (rows, coefficients) by one angle a row: (Rρ)(x) = ρ(R⁻¹x)."""
 
     def generators(self, coefficients: FloatArray) -> FloatArray:
-        """Derivatives of rotated functions by the angle, (d(d − 1)/2 or fewer, rows, coefficients)."""
+        """Differentiate rotated functions by the angle, (d(d − 1)/2 or fewer, rows, coefficients)."""
 
     def rotations(self, angles: FloatArray) -> FloatArray:
         """Matrices (rows, d, d) of the rotations that ``rotate`` performs."""
@@ -166,6 +166,15 @@ class Space(Protocol):
         self, places: FloatArray, masses: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
         """W_order between two sets of atoms."""
+
+    def quantiles(self, coefficients: FloatArray) -> FloatArray:
+        """Coordinates of points of equal mass that stand for a density."""
+
+    def distance(self, first: FloatArray, second: FloatArray) -> FloatArray:
+        """Geodesic distance of points with these coordinates, elementwise."""
+
+    def nearest_dirac(self, places: FloatArray, masses: FloatArray) -> tuple[float, float]:
+        """Coordinate of the Dirac mass that is nearest in W₂ to a set of atoms, and the distance."""
 
     def compiled_rates(self) -> Mapping[str, Rate]:
         """Compiled rates, where there are any, by what they serve: "banded", "convolution", "factored"."""

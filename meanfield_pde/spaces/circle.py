@@ -220,7 +220,7 @@ class Circle:
         self, coefficients: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
         """W₁ or W₂ by arc length, the density by its quantiles."""
-        quantiles = _quantiles(coefficients)
+        quantiles = self.quantiles(coefficients)
         shares = np.full(quantiles.size, 1.0 / quantiles.size)
         return self.wasserstein_atoms(quantiles, shares, atoms, weights, order)
 
@@ -232,6 +232,30 @@ class Circle:
 
         cost = ot.wasserstein_circle(places / TURN % 1.0, atoms / TURN % 1.0, masses, weights, p=order)
         return float(TURN * max(float(np.ravel(cost)[0]), 0.0) ** (1.0 / order))
+
+    def quantiles(self, coefficients: FloatArray) -> FloatArray:
+        """Angles that halve ``QUANTILES`` pieces of equal mass."""
+        return _quantiles(coefficients)
+
+    def distance(self, first: FloatArray, second: FloatArray) -> FloatArray:
+        """Arc length."""
+        return np.asarray(np.abs((first - second + TURN / 2.0) % TURN - TURN / 2.0))
+
+    def nearest_dirac(self, places: FloatArray, masses: FloatArray) -> tuple[float, float]:
+        """Fréchet mean: the best of the means of the atoms cut open between two neighbours.
+
+        Its antipode lies in the gap that it is best to cut at (Hotz & Huckemann, AISM 67, 2015).
+        """
+        order = np.argsort(places % TURN)
+        angles, weights = (places % TURN)[order], masses[order] / masses.sum()
+        mean = float(weights @ angles)
+        before = np.concatenate([[0.0], np.cumsum(weights)[:-1]])  # mass that is moved beyond the cut
+        moved = np.concatenate([[0.0], np.cumsum(weights * angles)[:-1]])
+        means = mean + TURN * before
+        squares = weights @ angles**2 + 2.0 * TURN * moved + TURN**2 * before
+        best = int(np.argmin(squares - means**2))
+        centre = float(means[best] % TURN)
+        return centre, float(np.sqrt(weights @ self.distance(angles, np.full_like(angles, centre)) ** 2))
 
     def embed(self, places: FloatArray) -> FloatArray:
         """(cos θ, sin θ), (..., 2)."""

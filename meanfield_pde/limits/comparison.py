@@ -1,0 +1,145 @@
+"""A solution's last state beside the limit law: the pushforward of ν where there is a map."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.contents import LIMIT
+from meanfield_pde.errors import InputError
+from meanfield_pde.limits.assembly import law_group
+from meanfield_pde.limits.find import DIRECTED, Found, Search, find
+from meanfield_pde.limits.measures import Tokens, distances, spread
+from meanfield_pde.limits.tables import spectrum_variables
+from meanfield_pde.records import Record, Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.problem import Problem
+    from meanfield_pde.records import Attribute
+    from meanfield_pde.spaces import Space
+
+__all__ = ["beside_law", "beside_limit", "last_marginal"]
+
+#: Measures that the file of a solution holds for every depth.
+HELD = ("conditional_concentration", "entropy", "attention_entropy", "interaction_energy", "free_energy")
+
+
+def beside_law(
+    problem: Problem, record: Record, between: Callable[[str, float], None] = lambda *_: None
+) -> Record:
+    """Solution with a group ``limit``: its last state beside the limit law of its problem.
+
+    The law is looked for near the last conditional means where these are long, else the initial law is
+    followed.
+
+    Raises
+    ------
+    InputError
+        When the solution has other nodes than the problem.
+    """
+    nodes = problem.auxiliary.nodes.size
+    if record["aux"].size != nodes:
+        raise InputError(f"compare: the solution has {record['aux'].size} nodes, its problem {nodes}")
+    still = replace(problem, sigma=0.0, method="auto")
+    directed = bool((record["conditional_length"][-1] > DIRECTED).all())
+    start = np.asarray(record["conditional_mean"][-1]) if directed else None
+    found = find(still, Search(start=start), between=between)
+    return _joined(problem.space, record, _law(problem.space, record, found, problem.sigma))
+
+
+def _law(space: Space, record: Record, found: Found, sigma: float) -> Record:
+    marginal = last_marginal(space, record)
+    group = law_group(found.problem, found.law, marginal)
+    law = found.law
+    residual, stable = (math.nan, False) if law is None else (law.residual, law.stable)
+    variables = dict(group.variables)
+    if law is not None:
+        spectrum = spectrum_variables(law.eigenvalues, ("aux", "atom"), np.zeros((0, 0)))
+        variables |= {name: spectrum[name] for name in spectrum if name != "escape_direction"}
+    variables["residual"] = Variable((), np.array(residual), "residual of the limit law")
+    variables["stable"] = Variable((), np.array(int(stable)), "whether every perturbation decays (1) or not")
+    leading = math.nan if law is None else law.leading
+    attributes: dict[str, Attribute] = {
+        **group.attributes,
+        "sigma": sigma,
+        "leading_eigenvalue": leading,
+        "spectral_gap": max(-leading, 0.0) if math.isfinite(leading) else math.nan,
+        "law": _kind(law is None, law is not None and law.is_map, sigma),
+    }
+    if found.reason:
+        attributes["reason"] = found.reason
+    return Record(variables, attributes)
+
+
+def _kind(unknown: bool, is_map: bool, sigma: float) -> str:
+    if sigma > 0.0 or unknown:
+        return "density"
+    return "map" if is_map else "atoms"
+
+
+def beside_limit(space: Space, record: Record, limit: Record) -> Record:
+    """Solution with the group ``limit`` of a limit's file, the distances those of its own last state.
+
+    Raises
+    ------
+    InputError
+        When the two have other nodes.
+    """
+    group = limit.groups[LIMIT]
+    for name in ("aux", "aux_weight"):
+        if record[name].shape != limit[name].shape or not np.allclose(record[name], limit[name]):
+            raise InputError(f"compare: solution and limit must have the same nodes, {name!r} differs")
+    kept = {
+        name: variable
+        for name, variable in group.variables.items()
+        if "token" not in variable.dims and "rung" not in variable.dims
+    }
+    attributes = dict(group.attributes)
+    if "atom_position" in group:
+        law = Tokens(
+            group["atom_position"].ravel(), (limit["aux_weight"][:, None] * group["atom_mass"]).ravel()
+        )
+        attributes |= distances(space, last_marginal(space, record), law)
+    return _joined(space, record, Record(kept, attributes))
+
+
+def _joined(space: Space, record: Record, group: Record) -> Record:
+    """Add last state and its measures to the group, and the group to the record."""
+    density = record["density"][-1]
+    shown = {
+        "limit_density": Variable(
+            ("aux", "token"), density, "conditional densities that are compared", "1/rad"
+        ),
+        "limit_marginal": Variable(("token",), record["marginal"][-1], "token marginal compared", "1/rad"),
+    }
+    attributes = {
+        **group.attributes,
+        **{name: float(record[name][-1]) for name in HELD},
+        **spread(space, last_marginal(space, record)),
+        "compared_depth": float(record["time"][-1]),
+    }
+    group = Record(shown | dict(group.variables), attributes)
+    return Record(record.variables, record.attributes, {**record.groups, LIMIT: group})
+
+
+def last_marginal(space: Space, record: Record) -> Tokens:
+    """Token marginal of the last state as points: the labels where there are any, else quantiles."""
+    weights = record["aux_weight"]
+    if "position" in record and "label_weight" in record:
+        return _shared(record["position"][-1], weights[:, None] * record["label_weight"])
+    marginal = record["marginal"][-1]
+    if record.attributes.get("density_kind") == "histogram":
+        return _shared(record["token"], marginal * record["token_weight"])
+    grid = space.resized(marginal.size)
+    return Tokens.of_density(grid, grid.resized(3 * marginal.size).pad(grid.analyse(marginal)))
+
+
+def _shared(places: FloatArray, masses: FloatArray) -> Tokens:
+    held = masses.ravel() > 0.0
+    return Tokens(places.ravel()[held], masses.ravel()[held])

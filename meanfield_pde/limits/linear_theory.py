@@ -1,0 +1,96 @@
+r"""Linear theory about the uniform law: growth rates of all modes, and the clusters that they predict.
+
+Where the equation commutes with rotations, the uniform law is stationary, and perturbations of one degree l
+stay within it: the growth rate of l is the largest real part of the eigenvalues of the linearised flow on the
+coefficients of that degree. Without auxiliary variable it is
+
+.. math:: l(l+d-2)\Bigl(\frac{c_l}{\beta} - \sigma\Bigr)\ \text{(none)},\qquad
+    l(l+d-2)\Bigl(\frac{c_l}{\beta c_0} - \sigma\Bigr)\ \text{(softmax)}
+
+with c_l the Funk–Hecke eigenvalue of the kernel (Geshkovski et al., arXiv 2410.23228).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.limits.stability import Linearisation
+
+if TYPE_CHECKING:
+    from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.equation import Equation
+    from meanfield_pde.problem import Problem
+
+__all__ = ["Growth", "growth_rates", "uniform_equation", "uniform_is_stationary"]
+
+#: Grid on which rates are evaluated, and the largest degree that is reported.
+RESOLUTION, DEGREES = 192, 12
+#: Largest velocity of the uniform law, relative to the largest there may be, that is rounding.
+ROUNDING = 1e-11
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Growth rates (modes,) of perturbations of the uniform law by degree, from 1."""
+
+    degrees: IntArray
+    rates: FloatArray
+
+    @property
+    def clusters(self) -> int:
+        """Degree that grows fastest, on the circle the number of clusters it makes; 0 where none grows."""
+        fastest = int(np.argmax(self.rates))
+        return int(self.degrees[fastest]) if self.rates[fastest] > 0.0 else 0
+
+
+def uniform_equation(problem: Problem, resolution: int = RESOLUTION) -> tuple[Equation, FloatArray]:
+    """Equation on a grid that resolves the leading modes of the kernel, with the uniform law there."""
+    space = problem.space.resized(max(resolution, problem.space.resolution))
+    nodes = problem.auxiliary.nodes.size
+    return problem.equation(space), np.tile(space.uniform(), (nodes, 1))
+
+
+def uniform_is_stationary(equation: Equation, coefficients: FloatArray) -> bool:
+    """Whether the uniform law does not move."""
+    rate = equation.nonlinear(equation.state(coefficients))
+    scale = max(1.0, float(np.abs(equation.velocity(coefficients)).max()))
+    return bool(np.abs(rate).max() <= ROUNDING * scale * equation.space.eigenvalues.size)
+
+
+def growth_rates(problem: Problem, degrees: int = DEGREES) -> Growth | None:
+    """Growth rates of the degrees 1, 2, …; None where the uniform law moves, or degrees mix.
+
+    They are exact: the equation's own linearisation is applied to the coefficients of every degree.
+    """
+    equation, uniform = uniform_equation(problem)
+    if not uniform_is_stationary(equation, uniform):
+        return None
+    about, space = Linearisation(equation, uniform), equation.space
+    rates = []
+    found = np.unique(space.eigenvalues[space.constant :])[:degrees]
+    for eigenvalue in found:
+        block = _block(about, np.flatnonzero(space.eigenvalues == eigenvalue) - space.constant)
+        if block is None:
+            return None
+        rates.append(float(np.linalg.eigvals(block).real.max()))
+    return Growth(np.arange(1, found.size + 1), np.array(rates))
+
+
+def _block(about: Linearisation, columns: IntArray) -> FloatArray | None:
+    """Linearised flow on the given coefficients of all nodes, None where it leads out of them."""
+    nodes = len(about.coefficients)
+    moving = about.size // nodes
+    index = (np.arange(nodes)[:, None] * moving + columns).ravel()
+    block = np.empty((index.size, index.size))
+    for place, unknown in enumerate(index):
+        direction = np.zeros(about.size)
+        direction[unknown] = 1.0
+        image = about.apply(direction)
+        block[:, place] = image[index]
+        image[index] = 0.0
+        if np.abs(image).max() > ROUNDING * about.size * max(1.0, np.abs(block[:, place]).max()):
+            return None
+    return block

@@ -1,0 +1,71 @@
+r"""Stationary densities along σ → 0, beside the limit map.
+
+Near a map T whose curvatures κ_j = −∂_xV(T(z_j), z_j) are positive, conditional laws are nearly Gaussian,
+
+.. math:: \sum_j w_j W_2^2\bigl(\rho(\cdot|z_j), \delta_{T(z_j)}\bigr)
+    = \sigma \sum_j \frac{w_j}{\kappa_j}\,\bigl(1 + O(\sigma)\bigr).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.limits.measures import Tokens, distances
+from meanfield_pde.limits.settling import settle
+from meanfield_pde.limits.stationary import Stationary, stationary
+from solvers.newton import StalledError
+
+if TYPE_CHECKING:
+    from meanfield_pde.limits.law import AtomicLaw
+    from meanfield_pde.problem import Problem
+
+__all__ = ["Rung", "conditional_square", "small_noise"]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One noise: distances of the marginal to the law, mean square distance to T, and its prediction."""
+
+    sigma: float
+    w1: float
+    w2: float
+    conditional: float
+    predicted: float
+
+
+def small_noise(problem: Problem, law: AtomicLaw, found: Stationary, halvings: int) -> list[Rung]:
+    """Halve the noise, following the stationary density of the problem's own noise, found already."""
+    rungs = [_rung(problem, law, found)]
+    for power in range(1, halvings + 1):
+        quieter = replace(problem, sigma=problem.sigma / 2.0**power)
+        try:
+            found = stationary(quieter, quieter.equation(found.equation.space), found.coefficients)
+        except StalledError:
+            found = settle(quieter).stationary
+        rungs.append(_rung(quieter, law, found))
+    return rungs
+
+
+def _rung(problem: Problem, law: AtomicLaw, found: Stationary) -> Rung:
+    auxiliary, space = problem.auxiliary, found.equation.space
+    marginal = Tokens.of_density(space, auxiliary.mean(found.coefficients))
+    apart = distances(space, marginal, Tokens.of_atoms(auxiliary, law.atoms))
+    return Rung(
+        problem.sigma,
+        apart["w1"],
+        apart["w2"],
+        conditional_square(problem, law, found),
+        float(problem.sigma * (auxiliary.weights @ (1.0 / law.curvature))),
+    )
+
+
+def conditional_square(problem: Problem, law: AtomicLaw, found: Stationary) -> float:
+    """Σ_j w_j ∫ d(x, T(z_j))² ρ(x|z_j) dx, for a map."""
+    space = found.equation.space
+    places = np.asarray(next(iter(space.coordinates.values())))
+    squares = space.distance(places[None, :], law.places[:, None]) ** 2
+    density = space.synthesise(found.coefficients)
+    return float(problem.auxiliary.mean((density * squares) @ space.weights))
