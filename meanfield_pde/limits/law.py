@@ -150,10 +150,11 @@ def _dense(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
     scale = np.where(curvature > 0.0, curvature, np.abs(curvature).max())
 
     def jacobian(places: FloatArray) -> Jacobian:
-        from scipy.sparse.linalg import aslinearoperator, diags
+        from scipy.sparse import diags_array
+        from scipy.sparse.linalg import aslinearoperator
 
         own = system.jacobian(places)
-        return aslinearoperator(diags(-1.0 / scale)) @ aslinearoperator(own)
+        return aslinearoperator(diags_array(-1.0 / scale)) @ aslinearoperator(own)
 
     root = newton(
         lambda places: -system.velocity(places) / scale,
