@@ -1,10 +1,11 @@
-"""Drawing from records, never solving: an overview of one solution, or several side by side."""
+"""Drawing from records, never solving: a solution, a limit, a bifurcation, or solutions side by side."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meanfield_pde.contents import kind_of
 from meanfield_pde.errors import InputError
 from meanfield_pde.files import check_target, replacing
 from meanfield_pde.records import SOLUTION
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from meanfield_pde.records import Record
 
-__all__ = ["FORMATS", "MOST", "check_figure", "draw", "figure"]
+__all__ = ["FORMATS", "MOST", "check_figure", "draw", "draw_comparison", "figure"]
 
 FORMATS = (".png", ".pdf")
 MOST = 6  # solutions side by side: more do not fit across a page
@@ -36,36 +37,65 @@ def check_figure(path: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def draw(records: Sequence[Record], path: str | Path, overwrite: bool = False) -> None:
-    """Draw one solution as an overview, or two to six side by side, into a PNG or PDF file.
+    """Draw one solution, limit or bifurcation, or two to six solutions side by side, as PNG or PDF file.
 
     Raises
     ------
     InputError
-        The path is not allowed (`check_figure`), the number of records is not, or one is not a solution.
+        The path is not allowed (`check_figure`), the number of records is not, or one is not what it says.
     ComputationError
         The file could not be written; what was there is untouched.
     """
     from meanfield_pde.figures import style
 
     check_figure(path, overwrite=overwrite)
-    page = figure(records)
-    suffix = Path(path).suffix.lower()
-    title = " | ".join(style.title(record) for record in records)
-    # No date: the same solution gives the same file.
-    date = {"CreationDate": None} if suffix == ".pdf" else {}
-    with replacing(path, overwrite=overwrite) as temporary, style.applied():
-        page.savefig(temporary, format=suffix[1:], dpi=style.RESOLUTION, metadata={"Title": title} | date)
+    _write(figure(records), " | ".join(style.title(record) for record in records), path, overwrite)
+
+
+def draw_comparison(record: Record, path: str | Path, overwrite: bool = False) -> None:
+    """Draw a solution beside the limit that it was compared with; path and errors are those of `draw`."""
+    from meanfield_pde.figures import style
+    from meanfield_pde.figures.limits import limit
+
+    check_figure(path, overwrite=overwrite)
+    with style.applied():
+        page = limit(record)
+    _write(page, style.title(record), path, overwrite)
 
 
 def figure(records: Sequence[Record]) -> Figure:
     """Return the page that `draw` writes, to be changed further; the errors are those of `draw`."""
     if not 1 <= len(records) <= MOST:
         raise InputError(f"a figure shows 1 to {MOST} solutions, got {len(records)}")
-    for record in records:
-        record.require(SOLUTION)
+    kinds = [kind_of(record) for record in records]
+    if len(records) > 1 and set(kinds) != {"solution"}:
+        raise InputError(
+            f"only solutions are drawn side by side, got {', '.join(kinds)}: draw each of the others alone"
+        )
     from meanfield_pde.figures import style
+    from meanfield_pde.figures.bifurcation import bifurcation
     from meanfield_pde.figures.comparison import comparison
+    from meanfield_pde.figures.limits import limit
     from meanfield_pde.figures.overview import overview
 
     with style.applied():
-        return overview(records[0]) if len(records) == 1 else comparison(records)
+        match kinds[0]:
+            case "limit":
+                return limit(records[0])
+            case "bifurcation":
+                return bifurcation(records[0])
+            case _:
+                for record in records:
+                    record.require(SOLUTION)
+                return overview(records[0]) if len(records) == 1 else comparison(records)
+
+
+def _write(page: Figure, title: str, path: str | Path, overwrite: bool) -> None:
+    """Write a page into a file, whole or not at all."""
+    from meanfield_pde.figures import style
+
+    suffix = Path(path).suffix.lower()
+    # No date: the same record gives the same file.
+    date = {"CreationDate": None} if suffix == ".pdf" else {}
+    with replacing(path, overwrite=overwrite) as temporary, style.applied():
+        page.savefig(temporary, format=suffix[1:], dpi=style.RESOLUTION, metadata={"Title": title} | date)

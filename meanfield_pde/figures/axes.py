@@ -62,7 +62,8 @@ class Axis:
         ax.set(**{f"{side}lim": self.limits})
         ruler.set_label_text(self.label)
         if self.period is not None:
-            ticks = np.linspace(*self.limits, 5)
+            first, last = (4 * limit / self.period for limit in self.limits)
+            ticks = np.arange(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1) * self.period / 4
             ruler.set_ticks(ticks, [_in_turns(tick, self.period) for tick in ticks])
         else:
             style.ticks(ruler)

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from meanfield_pde.records import Record
 
 __all__ = [
+    "against",
+    "auxiliary",
+    "conditionals",
     "curve",
     "density",
     "ends",
     "energy",
     "final_image",
+    "image_of",
     "is_histogram",
     "is_switched",
     "joint",
@@ -31,7 +35,9 @@ __all__ = [
     "marginal_image",
     "named",
     "order",
+    "points",
     "pushforward",
+    "smoothed",
     "smoothing",
     "switch",
     "switch_key",
@@ -103,39 +109,56 @@ def marginal(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.S
 
 def final_image(record: Record) -> NDArray[np.float64]:
     """Return the pixels of the last conditional densities over the auxiliary variable."""
-    return heat.raster(record["density"][-1], auxiliary_axis(record), token_axis(record))
+    return image_of(record, record["density"][-1])
+
+
+def image_of(record: Record, density: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the pixels of conditional densities (aux, token) on the axes of a record."""
+    return heat.raster(density, auxiliary_axis(record), token_axis(record))
 
 
 def joint(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.Shade) -> AxesImage:
     """Draw the last conditional densities with the map of conditional means in them."""
-    x, y = auxiliary_axis(record), token_axis(record)
-    drawn = heat.heat(ax, image, shade, x, y)
-    x.mark(ax, "x")
-    y.mark(ax, "y")
-    if len(x.points) == 1:
-        ax.set_xticks([])
+    drawn = conditionals(ax, record, image, shade)
     if "conditional_mean" in record:
         _map(ax, record)
     return drawn
 
 
+def conditionals(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.Shade) -> AxesImage:
+    """Draw the pixels of conditional densities over the auxiliary variable."""
+    x, y = auxiliary_axis(record), token_axis(record)
+    drawn = heat.heat(ax, image, shade, x, y)
+    auxiliary(ax, x)
+    y.mark(ax, "y")
+    return drawn
+
+
+def auxiliary(ax: Axes, x: Axis) -> None:
+    """Put the auxiliary variable below a panel."""
+    x.mark(ax, "x")
+    if len(x.points) == 1:
+        ax.set_xticks([])
+
+
 def _map(ax: Axes, record: Record) -> None:
-    """Draw the map as points (a line would cross the seam), faded where a conditional is nearly uniform."""
-    x = auxiliary_axis(record)
+    """Draw the map of conditional means, faded where a conditional is nearly uniform."""
     mean, length = _means(record)
-    if not (length > _DIRECTED).any():
-        return
+    if (length > _DIRECTED).any():
+        points(ax, record, mean, opacity=np.clip(length / 0.3, 0.1, 1.0) * (length > _DIRECTED))
+
+
+def points(ax: Axes, record: Record, values: NDArray[np.float64], **look: Any) -> None:
+    """Draw a value per auxiliary node as points: a line would cross the seam.
+
+    `color`, `opacity` and `area` (relative to that of the points of a map) may be given per node.
+    """
+    x = auxiliary_axis(record)
     nodes = len(x.points)
-    opacity: Any = np.clip(length[x.index] / 0.3, 0.1, 1.0) * (length[x.index] > _DIRECTED)
-    ax.scatter(
-        x.points,
-        mean[x.index],
-        s=np.clip(250 / nodes, 0.9, 6.0),
-        c=style.VERMILION,
-        alpha=opacity,
-        linewidths=0,
-        rasterized=nodes > 1000,
-    )
+    opacity, area = (np.broadcast_to(look.get(name, 1.0), (nodes,))[x.index] for name in ("opacity", "area"))
+    shade: dict[str, Any] = {"c": look.get("color", style.VERMILION), "alpha": opacity}
+    size = np.clip(250 / nodes, 0.9, 6.0) * area
+    ax.scatter(x.points, values[x.index], s=size, linewidths=0, rasterized=nodes > 1000, **shade)
 
 
 def map_key() -> Line2D:
@@ -169,29 +192,49 @@ def curve(record: Record, index: int, width: float | None) -> tuple[NDArray[np.f
     x, marginal = token_axis(record), record["marginal"][index]
     if width is None:
         return x.points, marginal[x.index]
-    at = _fine(x)
-    return at, _smooth(at, record["token"], marginal * record["token_weight"], x, width)
+    return smoothed(record, record["token"], marginal * record["token_weight"], width)
 
 
 def pushforward(ax: Axes, record: Record) -> bool:
-    """Draw the last token marginal against the pushforward, and return whether there is one.
+    """Draw the last token marginal against the pushforward, and return whether there is one."""
+    mean, length = _means(record)
+    defined = bool((length > _DIRECTED).all())
+    against(ax, record, record["marginal"][-1], (mean, record["aux_weight"]) if defined else None)
+    return defined
+
+
+def against(
+    ax: Axes,
+    record: Record,
+    marginal: NDArray[np.float64],
+    atoms: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    name: str = r"$T_{\#}\nu$",
+) -> None:
+    """Draw a token marginal against a law of atoms (positions and masses); None: it is not defined.
 
     Both are smoothed alike, so that the curves differ only where the distributions do, atoms included.
     """
     x = token_axis(record)
-    width, at = _width(x, record), _fine(x)
-    marginal = _smooth(at, record["token"], record["marginal"][-1] * record["token_weight"], x, width)
-    ax.fill_between(at, marginal, color=style.BLUE, alpha=0.15, linewidth=0)
-    ax.plot(at, marginal, color=style.BLUE, label=r"$\mu$")
-    mean, length = _means(record)
-    defined = bool((length > _DIRECTED).all())
-    if defined:
-        image = _smooth(at, mean, record["aux_weight"], x, width)
-        ax.plot(at, image, color=style.VERMILION, dashes=(4, 1.5), label=r"$T_{\#}\nu$")
+    at, curve = smoothed(record, record["token"], marginal * record["token_weight"])
+    ax.fill_between(at, curve, color=style.BLUE, alpha=0.15, linewidth=0)
+    ax.plot(at, curve, color=style.BLUE, label=r"$\mu$")
+    if atoms is not None:
+        ax.plot(*smoothed(record, *atoms), color=style.VERMILION, dashes=(4, 1.5), label=name)
     else:
-        ax.plot([], [], linestyle="none", label=r"$T_{\#}\nu$ not defined")
-    density(ax, x, _smoothed_label(x, record, width))
-    return defined
+        ax.plot([], [], linestyle="none", label=f"{name} not defined")
+    density(ax, x, _smoothed_label(x, record, _width(x, record)))
+
+
+def smoothed(
+    record: Record,
+    points: NDArray[np.float64],
+    masses: NDArray[np.float64],
+    width: float | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return masses of tokens as the curve of a density; the width follows from the record unless given."""
+    x = token_axis(record)
+    at = _fine(x)
+    return at, _smooth(at, points, masses, x, _width(x, record) if width is None else width)
 
 
 def _fine(x: Axis) -> NDArray[np.float64]:

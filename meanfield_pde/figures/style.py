@@ -12,7 +12,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +31,7 @@ __all__ = [
     "WIDTH",
     "applied",
     "corner",
+    "decades",
     "fold",
     "halves",
     "head",
@@ -113,12 +114,14 @@ def applied() -> Iterator[None]:
         yield
 
 
-def page(height: float, heading: str = "") -> Figure:
-    """Return an empty page of this height in inches."""
+def page(height: float, heading: str = "", verdict: str = "") -> Figure:
+    """Return an empty page of this height in inches; a long heading is cut short, its verdict never."""
     figure = Figure(figsize=(WIDTH, height))
     figure.set_layout_engine("constrained", w_pad=0.04, h_pad=0.04, wspace=0.04, hspace=0.03)
-    if heading.strip():
-        figure.suptitle(fold(heading, 105, 2), parse_math=False, linespacing=1.0)
+    whole = ": ".join(part for part in (fold(heading, 105 - len(verdict), 2), verdict) if part)
+    whole = whole if heading.strip() else whole.capitalize()
+    if whole:
+        figure.suptitle(whole, parse_math=False, linespacing=1.0)
     return figure
 
 
@@ -129,15 +132,16 @@ def halves(figure: Figure, ratio: float) -> tuple[SubFigure, SubFigure]:
 
 
 def title(record: Record) -> str:
-    """Return the title of a solution, and how far it came if it did not come to its end."""
+    """Return the title of a record, and how far it came if it did not come to its end."""
     text, status = (str(record.attributes.get(name, "")) for name in ("title", "status"))
-    reached = f" ({status} at t = {record['time'][-1]:.4g})"
+    depth = f" at t = {record['time'][-1]:.4g}" if "time" in record else ""
+    reached = f" ({status}{depth})"
     return text if status in {"", "finished"} else text + reached
 
 
-def number(value: float) -> str:
-    """Write a number with four digits, as mathematics."""
-    digits, _, power = f"{value:.4g}".partition("e")
+def number(value: float, precision: int = 4) -> str:
+    """Write a number with so many digits, as mathematics."""
+    digits, _, power = f"{value:.{precision}g}".partition("e")
     return rf"{digits} \times 10^{{{int(power)}}}" if power else digits
 
 
@@ -177,6 +181,16 @@ def note(ax: Axes, text: str) -> None:
 def ticks(ruler: Axis, most: int = 5) -> None:
     """Put few ticks at round numbers on an axis of a panel."""
     ruler.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10]))
+
+
+def decades(ruler: Axis) -> None:
+    """Put ticks at powers of ten on a logarithmic axis, and at 1, 2 and 5 times them where those are few."""
+    low, high = ruler.get_view_interval()
+    few = high < 50 * low
+    ruler.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=6))
+    ruler.set_minor_formatter(NullFormatter())
+    if few:
+        ruler.set_major_formatter(lambda value, _: f"${number(value)}$")
 
 
 def plain(ruler: Axis) -> None:
