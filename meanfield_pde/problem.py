@@ -32,6 +32,7 @@ from meanfield_pde.spaces.circle import Circle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.scattered import ScatteredField
@@ -100,8 +101,8 @@ class Problem:
         "auto", "spectral", "finite-volume" or "characteristics".
     steady
         End at the first saved depth at which no low coefficient changes faster than this; None: never.
-    label
-        Name in messages.
+    label, source
+        Name in messages, and the file of the configuration, beside which data files are looked for.
     data
         Digests of the data files, for checkpoints.
 
@@ -124,6 +125,7 @@ class Problem:
     method: MethodName = "auto"
     steady: float | None = None
     label: str = "problem"
+    source: Path | None = None
     data: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -221,6 +223,7 @@ def build(configuration: Configuration) -> Problem:
         method=solver.method,
         steady=configuration.time.tolerance if configuration.time.stop == "steady" else None,
         label=configuration.label,
+        source=configuration.source,
         data=configuration.digests(),
     )
 

@@ -15,7 +15,7 @@ __all__ = ["null_directions"]
 #: Singular values below this share of the largest row sum are zero.
 ROUNDING = 1e-11
 #: Matrices up to this size are decomposed, larger ones searched by inverse iteration.
-DECOMPOSED = 600
+DECOMPOSED = 150
 #: Directions that are looked for in large matrices, and rounds of inverse iteration: each gains all digits
 #: that separate a zero from the next singular value.
 MOST, ROUNDS = 4, 4

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from meanfield_pde.attention.layer import Attention
     from meanfield_pde.spaces import Atoms, Space
 
-__all__ = ["Linearised", "linearised"]
+__all__ = ["Linearised", "linearised", "pair_energy"]
 
 #: Pairs that are held at once.
 BLOCK = 2**21
@@ -80,6 +80,18 @@ def linearised(space: Space, attention: Attention, atoms: Atoms, *, jacobian: bo
     full[everyone, :, everyone] += parts.local
     square = full.reshape(count * dimension, count * dimension)
     return Linearised(parts.velocity, parts.length, parts.local, square)
+
+
+def pair_energy(space: Space, attention: Attention, atoms: Atoms) -> float:
+    """Interaction energy E of tokens, pair by pair; infinite where e^s overflows.
+
+    The constant 1/(2β) is left out at β = 0, as in ``energies``.
+    """
+    shares = attention.auxiliary.weights[atoms.rows] * atoms.masses
+    with np.errstate(over="ignore"):
+        return float(
+            sum(_HeadPairs(Setting(space, attention, head), atoms).energy(shares) for head in attention.heads)
+        )
 
 
 class _HeadPairs:
@@ -139,6 +151,21 @@ class _HeadPairs:
         weight, fixed = np.exp(score - offset), np.exp(fixed - offset)
         total = (weight.sum(axis=1) + fixed.sum(axis=1))[:, None]
         return weight / total, fixed / total
+
+    def energy(self, shares: FloatArray) -> float:
+        """Mean over tokens of half the sum over tokens, and all of that over the prompt."""
+        beta, everyone = self.setting.head.beta, np.arange(shares.size)
+        score, bias, prompted = self.queries @ self.keys.T, self._bias(everyone), self._prompted(everyone)
+        fixed = 0.0 if prompted is None else np.exp(prompted[2]).sum(axis=1)
+        if beta > 0.0:
+            return float(shares @ (0.5 * np.exp(score + bias) @ self.masses + fixed)) / beta
+        metric = self.setting.head.metric.T
+        inner = (self.keys @ metric) @ self.keys.T * np.exp(bias)
+        linear = 0.5 * inner @ self.masses
+        if prompted is not None:  # at β = 0 its scores are those of bias and mass alone
+            inner = np.einsum("nd,nkd->nk", self.keys @ metric, prompted[0])
+            linear = linear + (np.exp(prompted[2]) * inner).sum(axis=1)
+        return float(shares @ linear)
 
     def add(self, parts: Linearised, vectors: FloatArray, chosen: IntArray) -> None:
         """Add the velocities of the chosen tokens by this head, and their derivatives."""

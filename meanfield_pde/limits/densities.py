@@ -18,6 +18,8 @@ from scipy.sparse.linalg import LinearOperator
 from meanfield_pde.limits.frozen import frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.equation import Equation
     from solvers.bordered import Jacobian
@@ -55,16 +57,21 @@ class DensitySystem:
         """G, flat."""
         return np.asarray(state - self.flat(frozen(self.equation, self.coefficients(state)).density))
 
-    def jacobian(self, state: FloatArray) -> Jacobian:
-        """Differentiate G: a matrix for few unknowns."""
+    def derivative(self, state: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        """Return the product of the derivative of G with a direction."""
         about = frozen(self.equation, self.coefficients(state))
         constants = np.zeros((self.nodes, self.equation.space.constant))
 
         def product(direction: FloatArray) -> FloatArray:
             moving = np.ravel(direction).reshape(self.nodes, -1)
             change = about.change(np.concatenate([constants, moving], axis=1))
-            return np.ravel(direction) - self.flat(change)
+            return np.asarray(np.ravel(direction) - self.flat(change))
 
+        return product
+
+    def jacobian(self, state: FloatArray) -> Jacobian:
+        """Differentiate G: a matrix for few unknowns."""
+        product = self.derivative(state)
         if state.size <= DENSE:
             return np.stack([product(row) for row in np.eye(state.size)], axis=1)
         return LinearOperator((state.size, state.size), matvec=product, dtype=np.float64)
@@ -74,14 +81,13 @@ class DensitySystem:
         moving = state.size // self.nodes
         return np.repeat(self.equation.attention.attention.auxiliary.weights, moving)
 
-    def neutral(self, state: FloatArray, jacobian: Jacobian | None = None) -> FloatArray:
-        """Rotations that move the state but leave the equation as it is, orthonormal rows (k, n)."""
+    def neutral(self, state: FloatArray) -> FloatArray:
+        """Rotations that move the state but leave the equation as it is, unit rows (k, n)."""
         space = self.equation.space
         moved = space.generators(self.coefficients(state))
         rows = [self.flat(one) for one in moved]
         rows = [row / np.linalg.norm(row) for row in rows if np.linalg.norm(row) > UNMOVED]
-        if not rows:
-            return np.empty((0, state.size))
-        derivative = self.jacobian(state) if jacobian is None else jacobian
-        kept = [row for row in rows if np.abs(derivative @ row).max() < SYMMETRIC]
-        return np.stack(kept) if kept else np.empty((0, state.size))
+        if rows:
+            product = self.derivative(state)
+            rows = [row for row in rows if np.abs(product(row)).max() < SYMMETRIC]
+        return np.stack(rows) if rows else np.empty((0, state.size))

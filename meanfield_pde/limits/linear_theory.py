@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from meanfield_pde.equation import Equation
     from meanfield_pde.problem import Problem
 
-__all__ = ["Growth", "growth_rates", "uniform_equation", "uniform_is_stationary"]
+__all__ = ["Growth", "degree_block", "growth_rates", "uniform_equation", "uniform_is_stationary"]
 
 #: Grid on which rates are evaluated, and the largest degree that is reported.
 RESOLUTION, DEGREES = 192, 12
@@ -77,6 +77,24 @@ def growth_rates(problem: Problem, degrees: int = DEGREES) -> Growth | None:
             return None
         rates.append(float(np.linalg.eigvals(block).real.max()))
     return Growth(np.arange(1, found.size + 1), np.array(rates))
+
+
+def degree_block(problem: Problem, degree: int) -> tuple[IntArray, FloatArray]:
+    """Linearise on a degree: its moving coefficients, and the linearised flow on them at all nodes.
+
+    Raises
+    ------
+    ValueError
+        When the uniform law mixes degrees.
+    """
+    equation, uniform = uniform_equation(problem)
+    space = equation.space
+    eigenvalue = np.unique(space.eigenvalues[space.constant :])[degree - 1]
+    columns = np.flatnonzero(space.eigenvalues == eigenvalue) - space.constant
+    block = _block(Linearisation(equation, uniform), columns)
+    if block is None:
+        raise ValueError(f"linear theory: degree {degree} does not stay by itself")
+    return columns, block
 
 
 def _block(about: Linearisation, columns: IntArray) -> FloatArray | None:

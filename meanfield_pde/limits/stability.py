@@ -99,6 +99,15 @@ class Linearisation:
         direction = vectors[:, 0].real
         return Spectrum(values, np.asarray(direction / max(np.abs(direction).max(), 1e-300)))
 
+    def leading(self, neutral: FloatArray) -> float:
+        """Largest real part alone, without those of neutral directions: cheaper than all that is kept."""
+        if self.size <= DENSE:
+            return float(self.spectrum(neutral).eigenvalues[0].real)
+        shift = NEARBY * (self._expansion() + self.equation.sigma)
+        values, _ = self._nearest(shift, 1 + len(neutral), TOLERANCE)
+        kept = np.sort(np.abs(values))[len(neutral) :]
+        return float(next((value.real for value in values if abs(value) in kept), np.nan))
+
     def _iterated(self, neutral: int) -> tuple[ComplexArray, ComplexArray]:
         """Eigenvalues nearest to a shift just to the right of them all, which a rough search finds first.
 

@@ -1,0 +1,1 @@
+"""Stationary states as a parameter varies: branches, folds, branch points, transitions."""
