@@ -12,7 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meanfield_pde.api import BifurcationError as BifurcationError
     from meanfield_pde.api import LimitError as LimitError
+    from meanfield_pde.api import bifurcation as bifurcation
     from meanfield_pde.api import compare as compare
     from meanfield_pde.api import compared as compared
     from meanfield_pde.api import limit as limit
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "load": "meanfield_pde.api",
     "open": "meanfield_pde.api",
+    "bifurcation": "meanfield_pde.api",
+    "BifurcationError": "meanfield_pde.api",
     "compare": "meanfield_pde.api",
     "compared": "meanfield_pde.api",
     "limit": "meanfield_pde.api",
@@ -44,12 +48,14 @@ _HOMES = {
 
 __all__ = [
     "Bifurcation",
+    "BifurcationError",
     "ComputationError",
     "InputError",
     "Limit",
     "LimitError",
     "Problem",
     "Solution",
+    "bifurcation",
     "compare",
     "compared",
     "limit",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.records import Record
 
-__all__ = ["LimitError", "compare", "compared", "limit", "load", "open"]
+__all__ = ["BifurcationError", "LimitError", "bifurcation", "compare", "compared", "limit", "load", "open"]
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Problem:
@@ -169,3 +169,83 @@ def _by_means(record: Record) -> dict[str, Any]:
         "attention_entropy",
     )
     return {**{key: last.get(key) for key in keys}, "atoms": None, "stable": None, "residual": None}
+
+
+class BifurcationError(ComputationError):
+    """A branch could not be followed: ``diagram`` holds what was reached, and why it ended."""
+
+    def __init__(self, message: str, diagram: Bifurcation) -> None:
+        super().__init__(message)
+        self.diagram = diagram
+
+
+def bifurcation(
+    problem: Problem,
+    parameter: str,
+    low: float,
+    high: float,
+    *,
+    points: int = 400,
+    threads: int | None = None,
+    progress: Callable[[str, float], None] = lambda *_: None,
+) -> Bifurcation:
+    r"""Branches of stationary states as a parameter varies: folds, branch points, stability, the transition.
+
+    With noise, densities ρ = S[V[ρ]]; without, limit maps V[T](T(z), z) = 0. Followed are the uniform law
+    where it is stationary, the branch of every mode that turns unstable there, what the initial law tends to
+    at both ends, and what leaves their branch points (pseudo-arclength continuation, Keller 1977).
+
+    Parameters
+    ----------
+    parameter
+        Dotted name in the configuration: noise.sigma, attention.beta, encoding.amplitude, …
+    low, high
+        Ends of its interval, in either order.
+    points
+        Most points on a branch.
+    progress
+        Called with what is being done, and the parameter.
+
+    Raises
+    ------
+    InputError
+        When the parameter or its interval does not suit the problem.
+    BifurcationError
+        When a branch could not be followed to its end, or there is none.
+    """
+    from meanfield_pde.bifurcations.assembly import assembled
+    from meanfield_pde.bifurcations.diagram import explore, failure_of
+    from meanfield_pde.bifurcations.parameters import varied
+    from meanfield_pde.evolution import fitting_threads, limited
+
+    interval = _interval(problem, parameter, low, high)
+    if points < 2:
+        raise InputError(f"bifurcation: points must be at least 2, got {points}")
+    with limited(threads or fitting_threads(problem)):
+        diagram = explore(
+            problem, varied(problem, parameter), parameter, interval, points=points, progress=progress
+        )
+        failure = failure_of(diagram)
+        if not diagram.sheets:
+            raise ComputationError(f"bifurcation: {failure}")
+        found = assembled(diagram, failure, progress)
+    if failure:
+        raise BifurcationError(f"bifurcation: {failure}", found)
+    return found
+
+
+def _interval(problem: Problem, parameter: str, low: float, high: float) -> tuple[float, float]:
+    """Order the ends; both must be allowed values."""
+    from meanfield_pde.bifurcations.parameters import varied
+
+    ends = min(low, high), max(low, high)
+    if not (np.isfinite(ends).all() and ends[0] < ends[1]):
+        raise InputError(f"bifurcation: the ends must be two finite numbers, got {low!r} and {high!r}")
+    if parameter == "noise.sigma" and ends[0] <= 0.0:
+        raise InputError(
+            f"bifurcation: noise.sigma must stay above 0, where densities have no limit; got {ends[0]:g}"
+        )
+    at = varied(problem, parameter)
+    for end in ends:
+        at(end)
+    return ends

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.problem import Problem
 
-__all__ = ["Diagram", "Sheet", "explore"]
+__all__ = ["Diagram", "Sheet", "explore", "failure_of"]
 
 #: Size of the first state on a branch that leaves another one.
 AMPLITUDE = 0.02
@@ -106,6 +106,13 @@ def explore(
     return diagram
 
 
+def failure_of(diagram: Diagram) -> str:
+    """Say why the diagram is not complete, nothing where it is: branches that were not followed."""
+    if not diagram.sheets:
+        return "; ".join(diagram.notes) or "no stationary state was found"
+    return "; ".join(note for note in diagram.notes if not note.startswith("from from"))
+
+
 class _Explorer:
     """Adds branches to a diagram."""
 
@@ -113,7 +120,7 @@ class _Explorer:
         self.diagram, self.progress = diagram, progress
 
     def from_uniform(self, family: DensityFamily) -> None:
-        """Follow the uniform law, where it is stationary, and the branches of the modes that turn unstable."""
+        """Follow the uniform law, where it is stationary, and the branches of modes that turn unstable."""
         found = critical_values(family.at, family.interval)
         if found is None:
             return
@@ -128,9 +135,7 @@ class _Explorer:
     def _add_uniform(self, family: DensityFamily, values: FloatArray, rates: FloatArray) -> None:
         """Points of the uniform law, its critical values among them."""
         leading = dict(zip(values.tolist(), rates.max(axis=1).tolist(), strict=True))
-        for critical in self.diagram.critical:
-            others = [float(rates[:, mode].max()) for mode in range(rates.shape[1])]
-            leading[critical.value] = 0.0 if critical.first else max(others)
+        leading |= {critical.value: critical.leading for critical in self.diagram.critical}
         points = []
         for value in sorted(leading):
             state = uniform_state(family, value)

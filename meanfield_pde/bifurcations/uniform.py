@@ -41,14 +41,19 @@ TRANSCRITICAL = 1e-7
 class Critical:
     """A value at which a mode of the uniform law begins to grow.
 
-    ``first`` tells whether the uniform law loses its stability there; ``stable_above`` whether it is stable,
-    as far as this mode goes, at higher values.
+    ``leading`` is the largest growth rate of all modes there: zero where the uniform law loses its stability.
+    ``stable_above`` tells whether it is stable, as far as this mode goes, at higher values.
     """
 
     value: float
     mode: int
-    first: bool
+    leading: float
     stable_above: bool
+
+    @property
+    def first(self) -> bool:
+        """Whether the uniform law loses its stability there."""
+        return self.leading == 0.0
 
 
 def uniform_state(family: DensityFamily, value: float) -> FloatArray:
@@ -94,7 +99,7 @@ def _crossings(
         value = float(brentq(rate, values[index], values[index + 1], xtol=1e-15, rtol=1e-14))
         growth = growth_rates(at(value), MODES)
         others = np.delete(growth.rates, mode - 1) if growth is not None else np.zeros(1)
-        found.append(Critical(value, mode, bool((others < 0.0).all()), bool(own[index + 1] < 0.0)))
+        found.append(Critical(value, mode, max(0.0, float(others.max())), bool(own[index + 1] < 0.0)))
     return found
 
 

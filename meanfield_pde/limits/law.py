@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from meanfield_pde.spaces import Atoms
     from solvers.bordered import Jacobian
 
-__all__ = ["AtomicLaw", "neutral_border", "polished"]
+__all__ = ["AtomicLaw", "neutral_border", "polished", "rested"]
 
 #: Largest residual of a limit law, relative to the longest attention vector (one at least).
 TOLERANCE = 1e-12
@@ -128,14 +128,14 @@ def polished(problem: Problem, atoms: Atoms, tolerance: float = TOLERANCE) -> At
     """
     system = TokenSystem(replace(problem, sigma=0.0), atoms.masses, atoms.starts)
     scale = system.scale(atoms.places)
-    root = _dense(system, atoms.places, scale * tolerance)
+    root = rested(system, atoms.places, scale * tolerance)
     places = root.state % (2.0 * math.pi)
     curvature = system.curvature(places)
     values, direction, neutral = _stability(system, places)
     return AtomicLaw(system, places, root.residual / scale, curvature, values, direction, neutral)
 
 
-def _dense(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
+def rested(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
     """Newton's method, for many atoms on residuals over the curvature: identity minus compact then."""
     if system.is_dense:
         return newton(
