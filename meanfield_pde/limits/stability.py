@@ -21,7 +21,7 @@ from solvers.bordered import solve_linear
 from solvers.spectrum import largest_eigenvalues, leading_eigenvalues
 
 if TYPE_CHECKING:
-    from meanfield_pde.arrays import ComplexArray, FloatArray
+    from meanfield_pde.arrays import BoolArray, ComplexArray, FloatArray
     from meanfield_pde.equation import Equation
 
 __all__ = ["Linearisation", "Spectrum"]
@@ -93,8 +93,7 @@ class Linearisation:
             values, vectors = leading_eigenvalues(matrix)
         else:
             values, vectors = self._iterated(len(neutral))
-        kept = np.ones(values.size, dtype=bool)
-        kept[np.argsort(np.abs(values), kind="stable")[: len(neutral)]] = False
+        kept = _not_neutral(values, len(neutral))
         values, vectors = values[kept][:KEPT], vectors[:, kept][:, :KEPT]
         direction = vectors[:, 0].real
         return Spectrum(values, np.asarray(direction / max(np.abs(direction).max(), 1e-300)))
@@ -104,9 +103,9 @@ class Linearisation:
         if self.size <= DENSE:
             return float(self.spectrum(neutral).eigenvalues[0].real)
         shift = NEARBY * (self._expansion() + self.equation.sigma)
-        values, _ = self._nearest(shift, 1 + len(neutral), TOLERANCE)
-        kept = np.sort(np.abs(values))[len(neutral) :]
-        return float(next((value.real for value in values if abs(value) in kept), np.nan))
+        values, _ = self._nearest(shift, FEW + len(neutral), TOLERANCE)
+        kept = values[_not_neutral(values, len(neutral))]
+        return float(kept[0].real) if kept.size else np.nan
 
     def _iterated(self, neutral: int) -> tuple[ComplexArray, ComplexArray]:
         """Eigenvalues nearest to a shift just to the right of them all, which a rough search finds first.
@@ -150,3 +149,10 @@ class Linearisation:
         values = shift - 1.0 / found
         order = np.argsort(-values.real, kind="stable")
         return np.asarray(values[order]), np.asarray(vectors[:, order])
+
+
+def _not_neutral(values: ComplexArray, neutral: int) -> BoolArray:
+    """Tell which eigenvalues remain without so many that are nearest to zero."""
+    kept = np.ones(values.size, dtype=bool)
+    kept[np.argsort(np.abs(values), kind="stable")[:neutral]] = False
+    return kept
