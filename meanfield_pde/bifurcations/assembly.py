@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.bifurcations.densities import DensityFamily
-from meanfield_pde.bifurcations.verdict import folds_of, is_stable, verdict
+from meanfield_pde.bifurcations.verdict import branch_points_of, folds_of, is_stable, verdict
 from meanfield_pde.limits.law import rested
 from meanfield_pde.limits.measures import Tokens, distances
 from meanfield_pde.limits.tokens import TokenSystem
@@ -174,7 +174,7 @@ def _branch_points(diagram: Diagram) -> dict[str, Variable]:
     found = [
         (point.value, _order(sheet, point), index, modes.get(point.value, -1) if sheet.mode == 0 else -1)
         for index, sheet in enumerate(diagram.sheets)
-        for point in sheet.branch.branch_points
+        for point in branch_points_of(diagram, sheet)
     ]
     if not found:
         return {}

@@ -49,6 +49,12 @@ class DensityFamily:
     _equations: OrderedDict[tuple[float, int], Equation] = field(default_factory=OrderedDict)
     _slope: tuple[FloatArray, float, FloatArray] | None = None
 
+    def begin(self) -> None:
+        """Nothing of another branch is remembered that matters."""
+
+    def leave(self, state: FloatArray, value: float, direction: FloatArray | None) -> None:
+        """Nothing to prepare: neutral directions are rotations, known for every state."""
+
     def equation(self, space: Space, value: float) -> Equation:
         """Equation on a grid at a value; the last few are kept, attention is shared where it is the same."""
         key = (value, space.resolution)

@@ -39,6 +39,10 @@ AMPLITUDE = 0.02
 MOST = 12
 #: Two states are one when order parameter and energy agree to this.
 SAME = 1e-5
+#: They are near each other where they agree to this.
+JOINED = 0.02
+#: Change of the parameter along a branch, as shares of its interval, that is a fold; folds that are one.
+TURNING, SAME_TURN = 1e-6, 1e-8
 #: Why the continuation cannot begin, or a limit does not exist.
 FAILURES = (StalledError, RejectedError, np.linalg.LinAlgError, ComputationError)
 
@@ -102,6 +106,7 @@ def explore(
         explorer.from_uniform(family)
     explorer.from_ends()
     explorer.from_branch_points()
+    explorer.join()
     diagram.seconds = time.perf_counter() - began
     return diagram
 
@@ -187,17 +192,38 @@ class _Explorer:
                     self._leave(f"from {sheet.name}", point, sign * along, -1)
                     queue += self.diagram.sheets[before:]
 
+    def join(self) -> None:
+        """Tell of branches that end where another one passes, though their last step does not converge."""
+        for sheet in self.diagram.sheets:
+            if not sheet.branch.ended.startswith("stalled"):
+                continue
+            value, own = sheet.branch.points[-1].value, sheet.measures[-1]
+            met = [
+                other
+                for other in self.diagram.sheets
+                if other is not sheet and _passes(other, value, own, JOINED)
+            ]
+            if met:
+                sheet.branch = replace(sheet.branch, ended=f"stopped: joins {met[0].name}")
+            else:
+                self.diagram.notes.append(f"{sheet.name}: ended at {value:.6g} ({sheet.branch.ended})")
+
     def _leave(self, name: str, point: Point, along: FloatArray, mode: int) -> None:
         """Follow the branch that leaves a point along a direction."""
         family, control = self.diagram.family, self.diagram.control
         if len(self.diagram.sheets) >= MOST:
             return
-        try:
-            start = switch(
-                family, point, along, amplitude=AMPLITUDE, limits=self.diagram.interval, control=control
-            )
-        except FAILURES:
-            start = None
+        start = None
+        for symmetry in (along, None):
+            family.leave(point.state, point.value, symmetry)
+            try:
+                start = switch(
+                    family, point, along, amplitude=AMPLITUDE, limits=self.diagram.interval, control=control
+                )
+            except FAILURES:
+                start = None
+            if start is not None:
+                break
         if start is None:
             return
         tangent = start[0] - point.state, start[1] - point.value
@@ -213,11 +239,19 @@ class _Explorer:
     ) -> None:
         family = self.diagram.family
 
+        low, high = self.diagram.interval
+        turns: list[float] = []
+
         def observe(point: Point) -> str | None:
             self.progress(name, point.value)
+            if abs(point.tangent[1]) < TURNING * (high - low):
+                if any(abs(point.value - turn) < SAME_TURN * (high - low) for turn in turns[:-1]):
+                    return "closed, up to a symmetry"
+                turns.append(point.value)
             near = isinstance(family, DensityFamily) and np.abs(point.state).max() < AMPLITUDE / 2.0
             return "joins the uniform law" if near and self.diagram.critical else None
 
+        family.begin()
         try:
             branch = follow(
                 family,
@@ -231,7 +265,7 @@ class _Explorer:
         except FAILURES as error:
             self.diagram.notes.append(f"{name}: not followed: {error}")
             return
-        if branch.ended.startswith("stalled") or branch.ended == "points":
+        if branch.ended == "points":
             self.diagram.notes.append(f"{name}: ended at {branch.points[-1].value:.6g} ({branch.ended})")
         self._add(name, branch, mode)
 
@@ -248,19 +282,19 @@ class _Explorer:
         return any(sheet.knows(value, own) or _passes(sheet, value, own) for sheet in self.diagram.sheets)
 
 
-def _passes(sheet: Sheet, value: float, own: Measured) -> bool:
+def _passes(sheet: Sheet, value: float, own: Measured, tolerance: float = SAME) -> bool:
     """Whether the state lies between two neighbouring points of a branch, by what is measured."""
     values = np.array([point.value for point in sheet.branch.points])
     for index in np.flatnonzero((values[:-1] - value) * (values[1:] - value) <= 0.0):
         first, second = sheet.measures[index], sheet.measures[index + 1]
-        if own.between(first, second, SAME):
+        if own.between(first, second, tolerance):
             return True
     return False
 
 
 def _repeats(sheet: Sheet, branch: Branch, measures: list[Measured]) -> bool:
     """Whether a branch is another one again, or its mirror image: by points away from where it began."""
-    chosen = {len(measures) // 2, (3 * len(measures)) // 4, len(measures) - 1} - {0}
+    chosen = {len(measures) // 3, len(measures) // 2, (3 * len(measures)) // 4} - {0}
     return bool(chosen) and all(
         _passes(sheet, branch.points[index].value, measures[index]) for index in chosen
     )

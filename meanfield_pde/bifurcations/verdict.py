@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from meanfield_pde.bifurcations.sheets import Measured
     from solvers.continuation import Point
 
-__all__ = ["Verdict", "folds_of", "is_stable", "verdict"]
+__all__ = ["Verdict", "branch_points_of", "folds_of", "is_stable", "verdict"]
 
 #: Intervals shorter than this share of the whole are rounding; states that differ by less are one.
 SHORTEST, DIFFERENT = 1e-9, 1e-4
 #: A turn this near to a branch point, as a share of the interval, is the branch meeting another one.
-MEETING = 1e-6
+MEETING = 1e-4
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,16 @@ def folds_of(diagram: Diagram, sheet: Sheet) -> list[Point]:
     ]
 
 
+def branch_points_of(diagram: Diagram, sheet: Sheet) -> list[Point]:
+    """Branch points of a branch, one of those that lie together."""
+    low, high = diagram.interval
+    kept: list[Point] = []
+    for point in sheet.branch.branch_points:
+        if not any(abs(point.value - other.value) < MEETING * (high - low) for other in kept):
+            kept.append(point)
+    return kept
+
+
 @dataclass(frozen=True)
 class _Run:
     """Neighbouring stable points of a branch: values and measures, ordered by the parameter."""
@@ -60,6 +70,7 @@ def _runs(sheet: Sheet) -> list[_Run]:
     """Stable parts of a branch, up to the points where stability changes, cut where the parameter turns."""
     points, measures = sheet.branch.points, sheet.measures
     stable = [is_stable(point, measure) for point, measure in zip(points, measures, strict=True)]
+    marks = {id(point) for point in (*sheet.branch.folds, *sheet.branch.branch_points)}
     runs, start = [], 0
     while start < len(points):
         if not stable[start]:
@@ -68,7 +79,9 @@ def _runs(sheet: Sheet) -> list[_Run]:
         end = start
         while end + 1 < len(points) and stable[end + 1]:
             end += 1
-        chosen = slice(max(0, start - 1), min(len(points), end + 2))
+        first = start - 1 if start > 0 and id(points[start - 1]) in marks else start
+        last = end + 1 if end + 1 < len(points) and id(points[end + 1]) in marks else end
+        chosen = slice(first, last + 1)
         values = np.array([point.value for point in points[chosen]])
         rows = np.array([[one.order_parameter, one.free_energy] for one in measures[chosen]])
         order = np.argsort(values, kind="stable")
@@ -96,10 +109,21 @@ def _coexistence(diagram: Diagram) -> tuple[float, float] | None:
     return best
 
 
+def _falls_off(diagram: Diagram) -> bool:
+    """Whether a stable branch ends at a fold: beyond it the state must jump."""
+    for sheet in diagram.sheets:
+        points, folds = sheet.branch.points, {id(fold) for fold in folds_of(diagram, sheet)}
+        for index in range(1, len(points) - 1):
+            beside = (index - 1, index + 1)
+            if id(points[index]) in folds and any(is_stable(points[k], sheet.measures[k]) for k in beside):
+                return True
+    return False
+
+
 def verdict(diagram: Diagram) -> Verdict:
     """Say how the stable state changes over the interval."""
     spinodal = _coexistence(diagram)
-    if diagram.continuous is False or spinodal is not None:
+    if diagram.continuous is False or spinodal is not None or _falls_off(diagram):
         return Verdict("discontinuous", spinodal)
     loses = any(
         sheet.branch.branch_points and any(point.leading < 0.0 for point in sheet.branch.points)

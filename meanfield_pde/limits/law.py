@@ -173,12 +173,13 @@ def _stability(system: TokenSystem, places: FloatArray) -> tuple[ComplexArray, F
     jacobian = system.jacobian(places)
     border = neutral_border(system)(places)
     values, vectors = leading_eigenvalues(jacobian, KEPT + border.count)
-    nearest = np.argsort(np.abs(values), kind="stable")[: border.count]
-    rest = np.delete(np.arange(values.size), nearest)[:KEPT]
+    zero = np.abs(values) <= ZERO * max(1.0, float(np.abs(system.curvature(places)).max()))
+    zero[np.argsort(np.abs(values), kind="stable")[: border.count]] = True
+    neutral, rest = int(np.count_nonzero(zero)), np.flatnonzero(~zero)[:KEPT]
     if not rest.size:
-        return values[rest], np.zeros(places.size), border.count
+        return values[rest], np.zeros(places.size), neutral
     direction = vectors[:, rest[0]].real
     if not np.abs(direction).max() > 0.0:
         direction = vectors[:, rest[0]].imag
     sign = np.sign(direction[np.abs(direction).argmax()])
-    return values[rest], np.asarray(sign * direction / np.linalg.norm(direction)), border.count
+    return values[rest], np.asarray(sign * direction / np.linalg.norm(direction)), neutral
