@@ -135,7 +135,8 @@ def _find(found: Found, search: Search, between: Callable[[str, float], None]) -
         found.law = _law(still, search.start if search.start is not None else _means(found.density), between)
     except (UnsettledError, ComputationError) as error:
         found.reason = str(error)
-    if found.law is not None and found.law.is_map and (found.law.curvature > 0.0).all():
+    is_map = found.law is not None and found.law.is_map and bool((found.law.curvature > 0.0).all())
+    if search.halvings and is_map and found.law is not None:
         found.rungs = small_noise(problem, found.law, found.density, search.halvings)
 
 
