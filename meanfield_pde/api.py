@@ -8,7 +8,7 @@ import numpy as np
 
 from meanfield_pde.contents import kind_of
 from meanfield_pde.errors import ComputationError, InputError
-from meanfield_pde.problem import Problem, build
+from meanfield_pde.problem import Problem, build, space_named
 from meanfield_pde.records import read
 from meanfield_pde.results import Bifurcation, Limit
 from meanfield_pde.solution import Solution, summary
@@ -130,10 +130,9 @@ def compared(
     """
     from meanfield_pde import config
     from meanfield_pde.limits.comparison import beside_law, beside_limit
-    from meanfield_pde.spaces.circle import Circle
 
     if limit is not None:
-        space = Circle(solution.record["token"].size)
+        space = space_named(str(limit.attributes["space"]), solution.record["token"].size)
         return Solution(beside_limit(space, solution.record, limit.record))
     text = str(solution.attributes.get("configuration", ""))
     if not text:

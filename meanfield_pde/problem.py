@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from meanfield_pde.encodings import Encoding
     from meanfield_pde.spaces import Space
 
-__all__ = ["Accuracy", "Problem", "build"]
+__all__ = ["Accuracy", "Problem", "build", "space_named"]
 
 
 MethodName = Literal["auto", "spectral", "finite-volume", "characteristics"]
@@ -182,6 +182,19 @@ class Problem:
         return bool(high.max() <= DRIFT_ERROR * spectrum.max())
 
 
+def space_named(name: str, resolution: int) -> Space:
+    """Return the token space of this name.
+
+    Raises
+    ------
+    InputError
+        When there is none.
+    """
+    if name != "circle":
+        raise InputError(f"space: must be circle, got {name!r}")
+    return Circle(resolution)
+
+
 def build(configuration: Configuration) -> Problem:
     """Problem that a configuration describes; data files are read here.
 
@@ -192,7 +205,7 @@ def build(configuration: Configuration) -> Problem:
     """
     from meanfield_pde import config
 
-    space = Circle(configuration.token.resolution)
+    space = space_named(configuration.token.space, configuration.token.resolution)
     if configuration.nodes is not None:
         config.check_memory(configuration, configuration.nodes)
     auxiliary = _auxiliary(configuration)
