@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from meanfield_pde.errors import InputError
+from meanfield_pde.cli.flags import (
+    AsJson,
+    ConfigFile,
+    Output,
+    Overwrite,
+    Quiet,
+    ResultFile,
+    Settings,
+    Threads,
+)
+from meanfield_pde.cli.limit_commands import bifurcation, compare, limit
 
 __all__ = ["app"]
 
@@ -18,19 +28,6 @@ app = typer.Typer(
     "variables. Exit status: 0 done, 2 wrong input, 3 the computation could not be finished, "
     "130 interrupted.",
 )
-
-ConfigFile = Annotated[
-    str, typer.Argument(metavar="CONFIG", help="TOML file, or the name of a shipped configuration.")
-]
-ResultFile = Annotated[Path, typer.Argument(metavar="OUT.h5", help="File that solve wrote.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="TABLE.KEY=VALUE", help="Override a value; repeat for several."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
-Threads = Annotated[int | None, typer.Option("--threads", metavar="N", help="Threads to use (default: all).")]
 
 
 def _version(wanted: bool) -> None:
@@ -86,7 +83,7 @@ def validate(
 @app.command()
 def solve(  # noqa: PLR0913, PLR0917 (one parameter a flag)
     config: ConfigFile,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="OUT.h5", help="File to write.")],
+    output: Output,
     settings: Settings = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -97,13 +94,18 @@ def solve(  # noqa: PLR0913, PLR0917 (one parameter a flag)
     ] = False,
 ) -> None:
     """Solve the PDE and write the solution."""
+    from meanfield_pde.cli.outputs import Job
     from meanfield_pde.cli.process import limit_threads
     from meanfield_pde.cli.report import Report
-    from meanfield_pde.cli.solving import Job, run
+    from meanfield_pde.cli.solving import run
 
     limit_threads(threads)
     job = Job(config, tuple(settings or ()), output, overwrite=overwrite, threads=threads, resume=resume)
     run(job, Report(as_json=as_json, quiet=quiet))
+
+
+for command in (limit, compare, bifurcation):
+    app.command()(command)
 
 
 @app.command()
@@ -127,7 +129,8 @@ def info(
 @app.command()
 def plot(
     results: Annotated[
-        list[Path], typer.Argument(metavar="OUT.h5...", help="One solution, or several side by side.")
+        list[Path],
+        typer.Argument(metavar="OUT.h5...", help="A file of results, or several solutions side by side."),
     ],
     output: Annotated[
         Path | None,
@@ -139,24 +142,8 @@ def plot(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a solution, or several side by side."""
+    """Draw results, or solutions side by side."""
     from meanfield_pde.cli.drawing import plot_files
     from meanfield_pde.cli.report import Report
 
     plot_files(results, output, overwrite=overwrite, report=Report(as_json=as_json, quiet=quiet))
-
-
-@app.command()
-def compare(
-    result: ResultFile,
-    limit: Annotated[Path | None, typer.Argument(metavar="[LIMIT.h5]", help="Limit to compare with.")] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Compare the last state with the pushforward."""
-    from meanfield_pde.cli.describing import compare_with_pushforward
-    from meanfield_pde.cli.report import Report
-
-    if limit is not None:
-        raise InputError(f"{limit}: comparing with a limit is not available yet in this version")
-    compare_with_pushforward(result, Report(as_json=as_json, quiet=quiet))

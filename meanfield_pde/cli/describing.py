@@ -1,4 +1,4 @@
-"""The commands info and compare: what a file holds."""
+"""The command info: what a file holds."""
 
 from __future__ import annotations
 
@@ -15,18 +15,7 @@ if TYPE_CHECKING:
     from meanfield_pde.cli.report import Report
     from meanfield_pde.records import Record
 
-__all__ = ["compare_with_pushforward", "describe", "print_configuration"]
-
-COMPARISON = {
-    "depth": "depth",
-    "w1": "W₁ to the pushforward",
-    "w2": "W₂ to the pushforward",
-    "order_parameter": "order parameter R",
-    "conditional_concentration": "conditional concentration",
-    "atoms": "atoms",
-    "stable": "stable",
-    "residual": "residual",
-}
+__all__ = ["describe", "print_configuration"]
 
 
 def describe(path: Path, report: Report) -> None:
@@ -51,14 +40,6 @@ def print_configuration(path: Path, report: Report) -> None:
         report.result({"configuration": text}, title="")
     else:
         Lasting(sys.stdout).write(text)
-
-
-def compare_with_pushforward(path: Path, report: Report) -> None:
-    """Print the distances between the last marginal and the pushforward."""
-    from meanfield_pde import api
-    from meanfield_pde.solution import open_solution
-
-    report.result(api.compare(open_solution(path)), title=str(path), names=COMPARISON)
 
 
 def _values(record: Record) -> dict[str, Any]:

@@ -19,7 +19,7 @@ WRONG_INPUT = 2
 UNFINISHED = 3
 INTERRUPTED = 130
 
-LATER = frozenset({"limit", "bifurcation", "train", "design", "sweep", "animate"})
+LATER = frozenset({"train", "design", "sweep", "animate"})
 """Commands that are announced and not there yet."""
 
 

@@ -1,4 +1,4 @@
-"""The progress bar of a computation in depth."""
+"""Progress on standard error: a bar for a computation in depth, a line for a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from meanfield_pde.cli.process import Lasting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["State", "progress_bar"]
+__all__ = ["State", "progress_bar", "progress_line"]
 
 REDRAW = 0.1
 """Seconds between two updates: steps may be much shorter."""
@@ -85,5 +85,34 @@ def progress_bar(*, wanted: bool) -> Iterator[Callable[[State], None] | None]:
                     unit=UNITS.get(state.method, "angles"),
                     rejected=state.rejected,
                 )
+
+        yield update
+
+
+@contextmanager
+def progress_line(quantity: str, *, wanted: bool) -> Iterator[Callable[[str, float], None]]:
+    """Give the function that tells on standard error what is being done, and the value of a quantity.
+
+    Where nobody watches it does nothing.
+    """
+    if not wanted or not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    console = Console(file=cast("TextIO", Lasting(sys.stderr)))
+    with Progress(*columns, console=console, transient=True) as line:
+        task = line.add_task("preparing")
+        last = 0.0
+
+        def update(text: str, value: float) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= REDRAW:
+                last = now
+                line.update(task, description=escape(f"{text}: {quantity} {value:.4g}"))
 
         yield update

@@ -30,11 +30,16 @@ class Report:
         self, values: Mapping[str, Any], *, title: str, names: Mapping[str, str] | None = None
     ) -> None:
         """Print all ``values`` as JSON, or a table of those that ``names`` names, in its order."""
+        chosen = names if names is not None else {key: key.replace("_", " ") for key in values}
+        rows = {name: values[key] for key, name in chosen.items() if key in values}
+        self.results(values, rows, title=title)
+
+    def results(self, values: Mapping[str, Any], rows: Mapping[str, Any], *, title: str) -> None:
+        """Print ``values`` as JSON, or a table of ``rows``, which are named for people."""
         if self.as_json:
             Lasting(sys.stdout).write(json.dumps(_plain(values), allow_nan=False) + "\n")
         elif not self.quiet:
-            chosen = names if names is not None else {key: key.replace("_", " ") for key in values}
-            _print_table(title, {name: values[key] for key, name in chosen.items() if key in values})
+            _print_table(title, rows)
 
     def say(self, text: str) -> None:
         """Print a line for people."""

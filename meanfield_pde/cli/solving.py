@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meanfield_pde.cli.outputs import check_output, keep
 from meanfield_pde.cli.process import AtOnce, Interrupted, stop_signals
-from meanfield_pde.config import data_files, load, parse_assignments
-from meanfield_pde.errors import ComputationError, InputError
-from meanfield_pde.files import check_target, remove_leftovers
+from meanfield_pde.errors import ComputationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from meanfield_pde.checkpoint import Checkpoint
+    from meanfield_pde.cli.outputs import Job
     from meanfield_pde.cli.report import Report
     from meanfield_pde.config import Configuration
     from meanfield_pde.problem import Problem
     from meanfield_pde.solution import Solution
 
-__all__ = ["Job", "run"]
+__all__ = ["run"]
 
 NAMES = {
     "status": "status",
@@ -41,18 +40,6 @@ NAMES = {
     "labels": "labels",
     "seconds": "seconds",
 }
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the command line asks for."""
-
-    config: str
-    settings: tuple[str, ...]
-    output: Path
-    overwrite: bool
-    threads: int | None
-    resume: bool = False
 
 
 def run(job: Job, report: Report) -> None:
@@ -107,7 +94,7 @@ class _Task:
     def finish(self, solution: Solution) -> Path:
         """Save what was reached, and print the closing table."""
         try:
-            path = self._keep(solution)
+            path = keep(solution, self.job.output, overwrite=self.job.overwrite or self.checkpoint.kept)
         except ComputationError as error:
             remains = f"; {self.remains}" if self.checkpoint.kept else ""
             raise ComputationError(f"{error}{remains}") from error
@@ -121,22 +108,11 @@ class _Task:
             return "nothing was written"
         return f"--resume goes on from the last checkpoint in {self.job.output}"
 
-    def _keep(self, solution: Solution) -> Path:
-        """Save the solution; where that fails, under another name rather than not at all."""
-        output = self.job.output
-        try:
-            solution.save(output, overwrite=self.job.overwrite or self.checkpoint.kept)
-        except (InputError, ComputationError, OSError) as error:
-            spare = _save_elsewhere(solution, output)
-            where = f"is in {spare} instead" if spare else "fits in no other place either"
-            raise ComputationError(f"{error}; the result {where}") from error
-        return output
-
 
 def _run(job: Job, report: Report, interrupted: Callable[[], bool]) -> None:
-    configuration = load(job.config, parse_assignments(job.settings))
+    configuration = job.configuration()
     resuming = job.resume and job.output.exists()
-    _check_output(job, configuration, resuming=resuming)
+    check_output(job, configuration)
     from meanfield_pde.checkpoint import Checkpoint
     from meanfield_pde.problem import build
     from meanfield_pde.resumption import Resumption, resumption
@@ -194,27 +170,3 @@ def _spoken(plateaus: list[dict[str, Any]]) -> str:
         f"{'the end' if one['final'] else format(one['end'], '.4g')}"
         for one in plateaus
     )
-
-
-def _check_output(job: Job, configuration: Configuration, *, resuming: bool) -> None:
-    """Refuse an output file that cannot be written, or that is one of the inputs; tidy up around it."""
-    target = check_target(job.output, overwrite=job.overwrite or resuming)
-    inputs = [configuration.source, *data_files(configuration)]
-    if any(path is not None and path.resolve() == target for path in inputs):
-        raise InputError(f"{job.output}: is an input of the computation; give the output another name")
-    remove_leftovers(target.parent)
-
-
-def _save_elsewhere(solution: Solution, output: Path) -> Path | None:
-    """Save beside the output, in the current or in the temporary folder; None where nothing can be saved."""
-    for folder in (output.parent, Path(), Path(tempfile.gettempdir())):
-        for number in range(1, 100):
-            spare = folder / f"{output.stem}-{number}{output.suffix}"
-            if spare.exists():
-                continue
-            try:
-                solution.save(spare)
-            except (InputError, ComputationError, OSError):
-                break
-            return spare
-    return None

@@ -263,9 +263,9 @@ def test_help_and_version(run, folder):  # noqa: ARG001
     for arguments in ([], ["--help"], ["-h"]):
         outcome = run(*arguments)
         assert outcome.status == 0
-        for command in ("init", "validate", "solve", "info", "plot", "compare"):
-            assert command in outcome.out
-        assert "bifurcation" not in outcome.out
+        for command in ("init", "validate", "solve", "limit", "compare", "bifurcation", "info", "plot"):
+            assert f"\n  {command} " in outcome.out
+        assert "train" not in outcome.out
     assert "--overwrite" in run("solve", "--help").out
     assert run("--version").out.startswith("meanfield-pde ")
 
