@@ -52,6 +52,9 @@ class DensityFamily:
     def begin(self) -> None:
         """Nothing of another branch is remembered that matters."""
 
+    def near(self, state: FloatArray, value: float) -> None:
+        """Nothing to prepare, either."""
+
     def leave(self, state: FloatArray, value: float, direction: FloatArray | None) -> None:
         """Nothing to prepare: neutral directions are rotations, known for every state."""
 

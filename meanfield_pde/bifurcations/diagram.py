@@ -22,6 +22,7 @@ from meanfield_pde.bifurcations.uniform import (
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.limits.flow import follow as follow_flow
 from meanfield_pde.limits.settling import settle
+from solvers.constrained import at_value
 from solvers.continuation import Branch, Control, Point, RejectedError, follow, switch
 from solvers.newton import StalledError
 
@@ -185,12 +186,14 @@ class _Explorer:
             for point in sheet.branch.branch_points:
                 if np.abs(point.state).max() < AMPLITUDE and sheet.mode > 0:
                     continue  # back at the uniform law
+                before = sheet.branch.points[max(sheet.branch.points.index(point) - 1, 0)]
+                self.diagram.family.near(before.state, before.value)
                 along = self.diagram.family.direction(point.state, point.value)
                 along = along / np.sqrt(self.diagram.family.weights(point.state) @ along**2)
                 for sign in (1.0, -1.0):
-                    before = len(self.diagram.sheets)
+                    known = len(self.diagram.sheets)
                     self._leave(f"from {sheet.name}", point, sign * along, -1)
-                    queue += self.diagram.sheets[before:]
+                    queue += self.diagram.sheets[known:]
 
     def join(self) -> None:
         """Tell of branches that end where another one passes, though their last step does not converge."""
@@ -201,7 +204,7 @@ class _Explorer:
             met = [
                 other
                 for other in self.diagram.sheets
-                if other is not sheet and _passes(other, value, own, JOINED)
+                if other is not sheet and _around(other, value, own, JOINED)
             ]
             if met:
                 sheet.branch = replace(sheet.branch, ended=f"stopped: joins {met[0].name}")
@@ -272,32 +275,44 @@ class _Explorer:
     def _add(self, name: str, branch: Branch, mode: int) -> None:
         measures = measured(self.diagram.family, branch.points)
         branch, measures = _unmirrored(branch, measures)
-        if not any(_repeats(sheet, branch, measures) for sheet in self.diagram.sheets):
+        if not any(self._repeats(sheet, branch, measures) for sheet in self.diagram.sheets):
             self.diagram.sheets.append(Sheet(name, branch, measures, mode))
 
     def _is_known(self, state: FloatArray, value: float) -> bool:
         """Whether a branch that was followed ends in this state, or passes it."""
         point = Point(state, value, (state, 0.0), 0.0, 0.0, 0.0)
         own = measured(self.diagram.family, (point,))[0]
-        return any(sheet.knows(value, own) or _passes(sheet, value, own) for sheet in self.diagram.sheets)
+        return any(sheet.knows(value, own) or self._meets(sheet, value, own) for sheet in self.diagram.sheets)
+
+    def _repeats(self, sheet: Sheet, branch: Branch, measures: list[Measured]) -> bool:
+        """Whether a branch is another one again, or its mirror image: by points away from where it began."""
+        chosen = {len(measures) // 3, len(measures) // 2, (3 * len(measures)) // 4} - {0}
+        return bool(chosen) and all(
+            self._meets(sheet, branch.points[index].value, measures[index]) for index in chosen
+        )
+
+    def _meets(self, sheet: Sheet, value: float, own: Measured) -> bool:
+        """Whether a branch passes a state: where it may, its own state there is solved for and measured."""
+        family = self.diagram.family
+        for index in _around(sheet, value, own, SAME):
+            nearest = min(sheet.branch.points[index : index + 2], key=lambda point: abs(point.value - value))
+            family.near(nearest.state, nearest.value)
+            try:
+                found = at_value(family, nearest.state, value, self.diagram.control.tolerance)
+            except FAILURES:
+                return True
+            point = Point(found.state, value, (found.state, 0.0), 0.0, 0.0, 0.0)
+            if measured(family, (point,))[0].agrees(own, SAME):
+                return True
+        return False
 
 
-def _passes(sheet: Sheet, value: float, own: Measured, tolerance: float = SAME) -> bool:
-    """Whether the state lies between two neighbouring points of a branch, by what is measured."""
+def _around(sheet: Sheet, value: float, own: Measured, tolerance: float) -> list[int]:
+    """Points of a branch between which, and the next ones, the state lies, by what is measured."""
     values = np.array([point.value for point in sheet.branch.points])
-    for index in np.flatnonzero((values[:-1] - value) * (values[1:] - value) <= 0.0):
-        first, second = sheet.measures[index], sheet.measures[index + 1]
-        if own.between(first, second, tolerance):
-            return True
-    return False
-
-
-def _repeats(sheet: Sheet, branch: Branch, measures: list[Measured]) -> bool:
-    """Whether a branch is another one again, or its mirror image: by points away from where it began."""
-    chosen = {len(measures) // 3, len(measures) // 2, (3 * len(measures)) // 4} - {0}
-    return bool(chosen) and all(
-        _passes(sheet, branch.points[index].value, measures[index]) for index in chosen
-    )
+    found = np.flatnonzero((values[:-1] - value) * (values[1:] - value) <= 0.0).tolist()
+    measures = sheet.measures
+    return [index for index in found if own.between(measures[index], measures[index + 1], tolerance)]
 
 
 def _unmirrored(branch: Branch, measures: list[Measured]) -> tuple[Branch, list[Measured]]:

@@ -102,6 +102,11 @@ class MapFamily:
         """Forget the neutral directions of another branch."""
         self._neutral = None
 
+    def near(self, state: FloatArray, value: float) -> None:
+        """Take the neutral directions of a point of a branch, for what is asked beside it."""
+        self.begin()
+        self.neutral(state, value)
+
     def leave(self, state: FloatArray, value: float, direction: FloatArray | None) -> None:
         """Take for neutral what is singular at a branch point beside the direction in which it is left.
 
@@ -123,7 +128,7 @@ class MapFamily:
     def _spectrum(self, state: FloatArray, value: float) -> tuple[ComplexArray, FloatArray]:
         """Spectrum across the neutral directions: at a fold its zero may be nearer to 0 than theirs."""
         jacobian = np.asarray(self.jacobian(state, value)) * self.scale
-        own = self._nearly(state, value, NEARLY) if self._neutral is None else self._neutral
+        own = self.neutral(state, value)
         across = linalg.null_space(own) if len(own) else np.eye(state.size)
         if not across.size:
             return np.empty(0, dtype=complex), np.empty((state.size, 0))
