@@ -156,6 +156,11 @@ class DensityFamily:
             space = space.resized(wanted)
             coefficients = space.pad(coefficients)
 
+    def grown(self, state: FloatArray, like: FloatArray, value: float) -> FloatArray:
+        """Return the state with zeros for all modes that a finer one has."""
+        space = self.system(like, value).equation.space
+        return np.asarray(space.pad(self.coefficients(state, value))[:, space.constant :].ravel())
+
     def leading(self, state: FloatArray, value: float) -> float:
         """Largest real part of the spectrum of the linearised flow."""
         system = self.system(state, value)

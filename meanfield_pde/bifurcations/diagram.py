@@ -229,8 +229,13 @@ class _Explorer:
                 break
         if start is None:
             return
-        tangent = start[0] - point.state, start[1] - point.value
-        self._follow(name, *start, tangent, mode)
+        try:
+            state = family.fitted(*start)
+        except StalledError as error:
+            self.diagram.notes.append(f"{name}: not followed: {error}")
+            return
+        tangent = state - family.grown(point.state, state, start[1]), start[1] - point.value
+        self._follow(name, state, start[1], tangent, mode)
 
     def _follow(
         self,

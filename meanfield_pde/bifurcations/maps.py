@@ -125,6 +125,10 @@ class MapFamily:
         """Nothing to refine."""
         return state
 
+    def grown(self, state: FloatArray, like: FloatArray, value: float) -> FloatArray:  # noqa: ARG002
+        """Nothing to extend, either."""
+        return state
+
     def _spectrum(self, state: FloatArray, value: float) -> tuple[ComplexArray, FloatArray]:
         """Spectrum across the neutral directions: at a fold its zero may be nearer to 0 than theirs."""
         jacobian = np.asarray(self.jacobian(state, value)) * self.scale
