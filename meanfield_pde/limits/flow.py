@@ -64,7 +64,7 @@ def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) 
     still = replace(problem, sigma=0.0, method="characteristics")
     coarse = replace(still, accuracy=replace(COARSE, max_resolution=problem.accuracy.max_resolution))
     reached = _Run(coarse, between, exact=False).reached()
-    exact = reached.law.is_map and not reached.law.neutral
+    exact = reached.law.is_map and not reached.law.symmetries
     return reached if exact else _Run(still, between, exact=True).reached()
 
 
@@ -163,7 +163,8 @@ class _Run:
         same = self._same_masses(target)
         if not law.stable and distance > AT_REST:
             raise UncertainError(f"it passes an unstable limit law (growth rate {law.leading:.3g})")
-        if law.stable and self.exact and not (same and distance < SETTLED):
+        certain = law.is_map and not law.symmetries
+        if law.stable and self.exact and not certain and not (same and distance < SETTLED):
             raise UncertainError("the masses of its atoms, or its place along a symmetry, still change")
 
     def _same_masses(self, target: Atoms) -> bool:

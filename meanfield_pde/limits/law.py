@@ -11,7 +11,7 @@ import numpy as np
 
 from meanfield_pde.limits.tokens import TokenSystem
 from solvers.bordered import Border
-from solvers.newton import Root, newton
+from solvers.newton import Root, StalledError, newton
 from solvers.nullspace import null_directions
 from solvers.spectrum import leading_eigenvalues
 
@@ -31,6 +31,9 @@ TOLERANCE = 1e-12
 LONGEST = 0.3
 #: Eigenvalues and symmetries below this share of the largest curvature are zero.
 ZERO = 1e-9
+#: Singular values, as shares of the largest, of exact symmetries and of those that the nodes hardly break.
+ROUNDING, NEARLY = 1e-11, 1e-7
+SLACK = 100.0
 #: Eigenvalues that are kept.
 KEPT = 8
 
@@ -52,8 +55,9 @@ class AtomicLaw:
     eigenvalues, direction
         Leading eigenvalues of the linearised flow of the atoms, largest real part first, without those of
         neutral directions, and the real part of the first eigenvector, (atoms,).
-    neutral
-        Number of directions along which the law may be moved at will (symmetries, to rounding error).
+    neutral, symmetries
+        Number of directions along which the flow hardly moves it back, and of those along which it does not
+        at all, to rounding error.
     """
 
     system: TokenSystem
@@ -63,6 +67,7 @@ class AtomicLaw:
     eigenvalues: ComplexArray
     direction: FloatArray
     neutral: int
+    symmetries: int
 
     @property
     def atoms(self) -> Atoms:
@@ -91,7 +96,7 @@ class AtomicLaw:
         return self.leading < 0.0
 
 
-def neutral_border(system: TokenSystem) -> Callable[[FloatArray], Border]:
+def neutral_border(system: TokenSystem, rounding: float = ROUNDING) -> Callable[[FloatArray], Border]:
     """Border that removes null directions of the Jacobian, right along the flow's own null coordinates.
 
     Rows are the left null vectors: a step leaves ⟨ℓ, x⟩ as it is, which the linearised flow conserves, so
@@ -102,7 +107,7 @@ def neutral_border(system: TokenSystem) -> Callable[[FloatArray], Border]:
         jacobian = system.jacobian(places)
         if not isinstance(jacobian, np.ndarray):
             return _rotation(system, places, jacobian)
-        _, left = null_directions(jacobian)
+        _, left = null_directions(jacobian, rounding)
         return Border(left, left, np.zeros((len(left), len(left))))
 
     return border
@@ -131,21 +136,38 @@ def polished(problem: Problem, atoms: Atoms, tolerance: float = TOLERANCE) -> At
     root = rested(system, atoms.places, scale * tolerance)
     places = root.state % (2.0 * math.pi)
     curvature = system.curvature(places)
-    values, direction, neutral = _stability(system, places)
-    return AtomicLaw(system, places, root.residual / scale, curvature, values, direction, neutral)
+    symmetries = neutral_border(system)(places).count
+    values, direction, neutral = _stability(system, places, symmetries)
+    return AtomicLaw(system, places, root.residual / scale, curvature, values, direction, neutral, symmetries)
 
 
 def rested(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
-    """Newton's method, for many atoms on residuals over the curvature: identity minus compact then."""
-    if system.is_dense:
+    """Newton's method, for many atoms on residuals over the curvature: identity minus compact then.
+
+    Symmetries that the nodes hardly break leave a direction along which roundings decide; where Newton's
+    method does not converge for it, it is held, and a residual of ``SLACK`` times the tolerance allowed.
+    """
+    if not system.is_dense:
+        return _many(system, start, tolerance)
+
+    def found(rounding: float, tolerance: float) -> Root:
         return newton(
             system.velocity,
             system.jacobian,
             start,
             tolerance=tolerance,
-            border=neutral_border(system),
+            border=neutral_border(system, rounding),
             longest=LONGEST,
         )
+
+    try:
+        return found(ROUNDING, tolerance)
+    except StalledError:
+        return found(NEARLY, SLACK * tolerance)
+
+
+def _many(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
+    """Return the same for many atoms, by GMRES."""
     curvature = system.curvature(start)
     scale = np.where(curvature > 0.0, curvature, np.abs(curvature).max())
 
@@ -168,13 +190,14 @@ def rested(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
     return Root(root.state, residual, root.iterations)
 
 
-def _stability(system: TokenSystem, places: FloatArray) -> tuple[ComplexArray, FloatArray, int]:
+def _stability(
+    system: TokenSystem, places: FloatArray, symmetries: int
+) -> tuple[ComplexArray, FloatArray, int]:
     """Leading eigenvalues without the neutral ones, the first eigenvector, and how many are neutral."""
     jacobian = system.jacobian(places)
-    border = neutral_border(system)(places)
-    values, vectors = leading_eigenvalues(jacobian, KEPT + border.count)
+    values, vectors = leading_eigenvalues(jacobian, KEPT + symmetries)
     zero = np.abs(values) <= ZERO * max(1.0, float(np.abs(system.curvature(places)).max()))
-    zero[np.argsort(np.abs(values), kind="stable")[: border.count]] = True
+    zero[np.argsort(np.abs(values), kind="stable")[:symmetries]] = True
     neutral, rest = int(np.count_nonzero(zero)), np.flatnonzero(~zero)[:KEPT]
     if not rest.size:
         return values[rest], np.zeros(places.size), neutral
