@@ -1,8 +1,8 @@
 """``python -m benchmarks ring [--write]``: the transition of the additive ring as its amplitude grows.
 
-Without noise, for β = 0.5, 1, 2 and 4: limit maps followed upwards from collapse and downwards from the spread
-state, one token a position, each from the last one slightly disturbed; and the collapsed branch by continuation,
-with its fold. Between the amplitude at which the spread state collapses and the fold both are stable.
+Without noise, for β = 0.5, 1, 2 and 4: limit maps followed upwards from collapse and downwards from the
+spread state, each from the last one, slightly disturbed where that is stable no longer; and the collapsed
+branch by continuation, with its fold. From where the spread state collapses up to the fold both are stable.
 """
 
 import argparse
@@ -38,19 +38,9 @@ class Sweep:
 
 
 def problem(beta: float, amplitude: float) -> mf.Problem:
-    """An ideal ring of positions, without noise."""
-    settings = {
-        "noise.sigma": 0.0,
-        "attention.beta": beta,
-        "auxiliary.nodes": NODES,
-        "encoding.amplitude": amplitude,
-        "token.resolution": 32,
-        "initial.kind": "vonmises",
-        "initial.center": 0.0,
-        "initial.concentration": 3.0,
-        "initial.turns": 0.0,
-    }
-    return mf.load("additive-ring", settings)
+    """Shipped problem at another inverse temperature and amplitude."""
+    settings = {"attention.beta": beta, "encoding.amplitude": amplitude, "auxiliary.nodes": NODES}
+    return mf.load("ring-transition", settings)
 
 
 def followed(beta: float, amplitudes: Iterable[float], start: NDArray[np.float64]) -> list[float]:
@@ -103,7 +93,7 @@ def draw(sweeps: list[Sweep], path: Path) -> None:
         for ax, sweep, letter in zip(axes.ravel(), sweeps, "abcd", strict=True):
             style.head(ax, letter, rf"$\beta = {sweep.beta:g}$, fold at $a = {sweep.fold:.4f}$")
             ax.axvspan(*bistable(sweep), color=style.SHADE, linewidth=0, label="both stable")
-            values, order, stable = (np.array(column) for column in sweep.branch)
+            values, order = (np.array(column) for column in sweep.branch[:2])
             turn = int(np.argmax(values))
             ax.plot(values[: turn + 1], order[: turn + 1], color=style.BLUE, label="collapsed branch")
             ax.plot(values[turn:], order[turn:], color=style.BLUE, dashes=(3, 1.5), label="unstable")

@@ -19,6 +19,7 @@ ORDER = {
     "minilm-scaled": 0.1,
     "mode-collapse": 0.2,
     "prompt-steering": special.iv(1, 0.5) / special.iv(0, 0.5),
+    "ring-transition": special.iv(1, 3.0) / special.iv(0, 3.0),
     "rotary-bare": 0.2,
     "rotary-encoded": 0.2,
     "starter": 0.15,
