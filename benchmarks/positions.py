@@ -1,8 +1,8 @@
 """``python -m benchmarks positions [--write]``: limits of the real positions as their amplitude grows.
 
 All 512 learned position embeddings of a trained sentence encoder (data/), β = 2, softmax, σ = 0.05: the
-stationary density at every amplitude, its order parameter R, and W₂ of its token marginal to the pushforward of ν by
-the limit map without noise.
+stationary density at every amplitude, its order parameter R, and W₂ of its token marginal to the pushforward
+of ν by the limit map without noise.
 """
 
 import argparse
