@@ -7,9 +7,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meanfield_pde.cli.computing import interruptible
+from meanfield_pde.cli.computing import lasting, searching
 from meanfield_pde.cli.limit_table import limit_rows
-from meanfield_pde.cli.progress import progress_line
 from meanfield_pde.errors import ComputationError, InputError
 
 if TYPE_CHECKING:
@@ -54,15 +53,15 @@ def run(wanted: Comparison, report: Report) -> None:
     ComputationError
         There is no limit law; or the comparison, which was printed, could not be kept or drawn.
     Interrupted
-        By the user or the system; nothing was written.
+        By the user or the system; the file is as it was, or complete.
     """
-    with interruptible("nothing was written") as check:
-        failures = _run(wanted, report, check)
+    with lasting(wanted.result) as interrupted:
+        failures = _run(wanted, report, interrupted)
     if failures:
         raise ComputationError("; ".join(failures))
 
 
-def _run(wanted: Comparison, report: Report, check: Callable[[], None]) -> list[str]:
+def _run(wanted: Comparison, report: Report, interrupted: Callable[[], bool]) -> list[str]:
     from meanfield_pde import api
     from meanfield_pde.results import Bifurcation, Limit
 
@@ -76,15 +75,24 @@ def _run(wanted: Comparison, report: Report, check: Callable[[], None]) -> list[
     limit = None if wanted.limit is None else _limit(wanted.limit)
     if limit is None and not opened.attributes.get("configuration"):
         return _show_means(wanted, opened, report)
-    with progress_line("depth", wanted=not report.quiet) as show:
-
-        def progress(text: str, value: float) -> None:
-            check()
-            show(text, value)
-
-        compared = api.compared(opened, limit, progress)
+    with searching("depth", interrupted, report) as progress:
+        compared = _compared(wanted, opened, limit, progress)
     failures = [*_kept(wanted, compared, before), *_drawn(wanted, compared)]
     return [*failures, *_show_comparison(wanted, compared, report)]
+
+
+def _compared(
+    wanted: Comparison, solution: Solution, limit: Limit | None, progress: Callable[[str, float], None]
+) -> Solution:
+    from meanfield_pde import api
+
+    try:
+        return api.compared(solution, limit, progress)
+    except InputError as error:
+        if limit is not None:
+            raise
+        hint = "give LIMIT.h5, or compare in the folder of the configuration's files"
+        raise InputError(f"{wanted.result}: its limit cannot be computed ({error}); {hint}") from error
 
 
 def _check_figure(wanted: Comparison) -> None:

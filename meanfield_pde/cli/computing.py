@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from meanfield_pde.cli.outputs import Result, check_output, keep
-from meanfield_pde.cli.process import AtOnce, Interrupted, stop_signals
+from meanfield_pde.cli.process import AtOnce, Interrupted, stop_signals, stopped_at_once
 from meanfield_pde.cli.progress import progress_line
 from meanfield_pde.errors import ComputationError
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     Progress = Callable[[str, float], None]
 
-__all__ = ["Computation", "Outcome", "carry_out", "interruptible"]
+__all__ = ["Computation", "Outcome", "carry_out", "lasting", "searching"]
 
 Kept = TypeVar("Kept", bound=Result)
 
@@ -66,10 +65,10 @@ def carry_out(job: Job, computation: Computation[Kept], report: Report) -> None:
     Interrupted
         By the user or the system; nothing was written.
     """
-    with interruptible("nothing was written") as check:
+    with lasting(job.output) as interrupted:
         configuration = job.configuration()
         check_output(job, configuration, computation.inputs)
-        outcome = _computed(job, configuration, computation, report, check)
+        outcome = _computed(job, configuration, computation, report, interrupted)
         path = keep(outcome.result, job.output, overwrite=job.overwrite)
         computation.tell(outcome.result, report, f"{configuration.title or configuration.label} → {path}")
     if outcome.failure:
@@ -77,24 +76,38 @@ def carry_out(job: Job, computation: Computation[Kept], report: Report) -> None:
 
 
 @contextmanager
-def interruptible(remains: str) -> Iterator[Callable[[], None]]:
-    """Give the function that is to be called often, and ends the block after an interrupt.
+def lasting(output: Path) -> Iterator[Callable[[], bool]]:
+    """Let a block come to its end, interrupted once; give the function that tells whether it was.
 
     Raises
     ------
     Interrupted
-        Says what remains of the computation.
+        After a second interrupt.
     """
     try:
         with stop_signals() as interrupted:
-            yield partial(_heed, interrupted)
-    except (AtOnce, KeyboardInterrupt):
-        raise Interrupted(f"interrupted; {remains}") from None
+            yield interrupted
+    except AtOnce:
+        raise Interrupted(f"interrupted; {output} is complete, or as it was before") from None
 
 
-def _heed(interrupted: Callable[[], bool]) -> None:
+@contextmanager
+def searching(quantity: str, interrupted: Callable[[], bool], report: Report) -> Iterator[Progress]:
+    """Give the function that shows progress; an interrupt ends the block at once, whatever is computed.
+
+    Raises
+    ------
+    Interrupted
+        Nothing was written.
+    """
+    stop = Interrupted("interrupted; nothing was written")
     if interrupted():
-        raise KeyboardInterrupt
+        raise stop
+    try:
+        with stopped_at_once(), progress_line(quantity, wanted=not report.quiet) as progress:
+            yield progress
+    except AtOnce:
+        raise stop from None
 
 
 def _computed(
@@ -102,18 +115,12 @@ def _computed(
     configuration: Configuration,
     computation: Computation[Kept],
     report: Report,
-    check: Callable[[], None],
+    interrupted: Callable[[], bool],
 ) -> Outcome[Kept]:
     from meanfield_pde.problem import build
 
     problem = build(configuration)
-    check()
-    with progress_line(computation.quantity, wanted=not report.quiet) as show:
-
-        def progress(text: str, value: float) -> None:
-            check()
-            show(text, value)
-
+    with searching(computation.quantity, interrupted, report) as progress:
         try:
             return computation.compute(problem, job.threads, progress)
         except ComputationError as error:

@@ -24,6 +24,7 @@ __all__ = [
     "limit_threads",
     "open_streams",
     "stop_signals",
+    "stopped_at_once",
 ]
 
 MOST = 1024
@@ -38,7 +39,7 @@ class Interrupted(Exception):  # noqa: N818 (an interrupt is no error)
 
 
 class AtOnce(BaseException):
-    """The user interrupted a second time. No KeyboardInterrupt: nobody is to save anything first."""
+    """The user wants an end at once. No KeyboardInterrupt: nobody is to save anything first."""
 
 
 def limit_threads(count: int | None) -> None:
@@ -65,8 +66,6 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     `AtOnce` wherever the process is. A signal that is ignored (as by ``nohup``) stays ignored. Only the main
     thread can note signals.
     """
-    names = ("SIGINT", "SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
-    watched = [getattr(signal, name) for name in names if hasattr(signal, name)]
     noted = False
 
     def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (as signal calls it)
@@ -75,12 +74,32 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             raise AtOnce
         noted = True
 
+    with _handling(note):
+        yield lambda: noted
+
+
+@contextmanager
+def stopped_at_once() -> Iterator[None]:
+    """End the block with `AtOnce` at the first of these signals: for work of which nothing could be saved."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (as signal calls it)
+        raise AtOnce
+
+    with _handling(stop):
+        yield
+
+
+@contextmanager
+def _handling(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle the signals that ask a process to end, but those that are ignored, in the main thread."""
+    names = ("SIGINT", "SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    watched = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in watched}
     try:
         for number, handler in before.items():
             if handler is not signal.SIG_IGN:
-                signal.signal(number, note)
-        yield lambda: noted
+                signal.signal(number, handle)
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

@@ -188,10 +188,9 @@ def test_computation_that_reached_nothing(run, case, monkeypatch):
     assert names(case) == ["case.toml"]
 
 
-def interrupts(*_, progress, **__):
-    """Stand for a computation that is interrupted before it tells of its progress."""
+def interrupts(*_, **__):
+    """Stand for a long computation that is interrupted, and does not tell of its progress meanwhile."""
     os.kill(os.getpid(), signal.SIGINT)
-    progress("limit map", 1.0)
     pytest.fail("the computation went on")
 
 
@@ -228,6 +227,28 @@ def test_progress_is_a_line_on_a_terminal_only(run, case, monkeypatch):  # noqa:
     monkeypatch.setenv("TERM", "xterm")
     assert "limit map: depth" in run("limit", "case.toml", "-o", "watched.h5").err
     assert run("limit", "case.toml", "-o", "quiet.h5", "--quiet").err == ""
+
+
+def test_interrupt_of_a_comparison_writes_nothing(run, solved, monkeypatch):
+    before = (solved / "out.h5").read_bytes()
+    monkeypatch.setattr(api, "compared", interrupts)
+    outcome = run("compare", "out.h5")
+    assert (outcome.status, outcome.out) == (130, "")
+    assert (solved / "out.h5").read_bytes() == before
+
+
+def test_interrupt_while_the_result_is_written_comes_too_late(run, case, monkeypatch):
+    save = Limit.save
+
+    def interrupting(*arguments, **flags):
+        os.kill(os.getpid(), signal.SIGINT)
+        save(*arguments, **flags)
+
+    monkeypatch.setattr(Limit, "save", interrupting)
+    assert run("limit", "case.toml", "-o", "out.h5").status == 0
+    monkeypatch.undo()
+    monkeypatch.chdir(case)
+    assert isinstance(mf.open(case / "out.h5"), Limit)
 
 
 # compare
@@ -293,6 +314,20 @@ def test_compare_with_a_limit(run, solved):
     # Both maps are Newton's method's, of residual 1e-12; distances inherit that over the spectral gap.
     assert beside["w2"] == pytest.approx(alone["w2"], abs=1e-9)
     assert (solved / "limit.h5").read_bytes() == before
+
+
+def test_compare_says_which_data_it_misses(run, solved):
+    """The configuration in a file names data files; those are not in it."""
+    solution = mf.open(solved / "out.h5").record
+    text = str(solution.attributes["configuration"]).replace(
+        '"uniform"\nnodes = 4', '"table"\nfile = "z.csv"'
+    )
+    attributes = dict(solution.attributes) | {"configuration": text}
+    type(solution)(solution.variables, attributes).save(solved / "moved.h5")
+    outcome = run("compare", "moved.h5")
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    for words in ("moved.h5: its limit cannot be computed", "z.csv", "give LIMIT.h5"):
+        assert words in outcome.err
 
 
 def test_compare_draws(run, solved):
