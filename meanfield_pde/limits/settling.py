@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.errors import ComputationError
-from meanfield_pde.limits.densities import DensitySystem
 from meanfield_pde.limits.stationary import Stationary, relaxed, stationary
 from meanfield_pde.limits.unsettled import UncertainError, UnsettledError
 from meanfield_pde.methods.spectral import Spectral
@@ -24,8 +23,11 @@ __all__ = ["Settled", "settle"]
 
 #: Depths at which the densities are examined: the first in units of 1 / fastest rate, each twice the last.
 FIRST, LATEST = 4.0, 2.0**20
-#: Residual below which what is left of the motion is slow.
-SLOW = 0.02
+#: Rate of the low coefficients, relative to the fastest at the start, below which the motion is slow.
+SLOW = 0.01
+#: Growth rate, relative to the same, of which an unstable state is as good as a limit: it is reported as
+#: unstable, with its rate and the direction of escape, since the flow would take for ever to leave it.
+METASTABLE = 1e-3
 #: Largest change of a coefficient by Newton's method that is still the same basin.
 FAR = 0.3
 #: The flow has come so near to an unstable state that it stays there by symmetry.
@@ -57,7 +59,7 @@ def settle(problem: Problem, between: Callable[[float], None] = lambda _: None) 
     while method.depth - start < LATEST / rate:
         _advance(method, method.depth + step, between)
         try:
-            return _certain(problem, method)
+            return _certain(problem, method, rate)
         except UncertainError as doubt:
             reason = str(doubt)
         except ComputationError as error:
@@ -87,30 +89,37 @@ def _advance(method: Spectral, depth: float, between: Callable[[float], None]) -
             )
 
 
-def _certain(problem: Problem, method: Spectral) -> Settled:
-    """Stationary density that the flow is certain to reach from here."""
-    equation, coefficients = method.equation, method.coefficients
+def _certain(problem: Problem, method: Spectral, rate: float) -> Settled:
+    """Stationary density that the flow is certain to reach; along slow motions by implicit steps."""
     try:
-        found = stationary(problem, equation, coefficients)
-        slow = False
+        return _newton(problem, method)
+    except UncertainError as doubt:
+        if method.change() > SLOW * rate:
+            raise
+        equation, coefficients = method.equation, method.coefficients
+        try:
+            found = stationary(problem, equation, relaxed(equation, coefficients))
+        except StalledError as error:
+            raise UncertainError(f"it still moves ({error})") from error
+        if found.leading > METASTABLE * rate:
+            raise doubt from None
+        return Settled(found, method.depth, _distance(found, coefficients))
+
+
+def _distance(found: Stationary, coefficients: FloatArray) -> float:
+    """Largest difference of a coefficient."""
+    return float(np.abs(found.coefficients - found.equation.space.pad(coefficients)).max())
+
+
+def _newton(problem: Problem, method: Spectral) -> Settled:
+    """Stationary density near the flow by Newton's method alone."""
+    try:
+        found = stationary(problem, method.equation, method.coefficients)
     except StalledError as error:
-        found, slow = _slowly(problem, method, error), True
-    distance = float(np.abs(found.coefficients - found.equation.space.pad(coefficients)).max())
-    if not slow and distance > FAR:
+        raise UncertainError(f"it still moves ({error})") from error
+    distance = _distance(found, method.coefficients)
+    if distance > FAR:
         raise UncertainError("Newton's method finds but distant stationary densities")
     if not found.stable and distance > AT_REST:
         raise UncertainError(f"it passes an unstable one (growth rate {found.leading:.3g})")
     return Settled(found, method.depth, distance)
-
-
-def _slowly(problem: Problem, method: Spectral, error: StalledError) -> Stationary:
-    """Go on by implicit steps, once fast motions are over."""
-    equation, coefficients = method.equation, method.coefficients
-    system = DensitySystem(equation)
-    residual: FloatArray = system.residual(system.flat(coefficients))
-    if np.abs(residual).max() > SLOW:
-        raise UncertainError(f"it still moves ({error})") from error
-    try:
-        return stationary(problem, equation, relaxed(equation, coefficients))
-    except StalledError as again:
-        raise UncertainError(f"it still moves ({again})") from again

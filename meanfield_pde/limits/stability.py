@@ -29,7 +29,7 @@ __all__ = ["Linearisation", "Spectrum"]
 #: Unknowns up to which the linearisation is decomposed as a matrix.
 DENSE = 700
 #: Eigenvalues that are kept; those that are iterated, their relative error, and that of the rough search.
-KEPT, FEW, TOLERANCE, ROUGH = 8, 2, 1e-7, 1e-2
+KEPT, FEW, TOLERANCE, ROUGH = 8, 2, 1e-6, 1e-2
 #: Restarts of ARPACK: what has not converged then lies in a cluster, beyond the leading ones.
 RESTARTS = 8
 #: Distance of the shift from the rough eigenvalue, relative to the fastest stretching.
@@ -95,6 +95,8 @@ class Linearisation:
             values, vectors = self._iterated(len(neutral))
         kept = _not_neutral(values, len(neutral))
         values, vectors = values[kept][:KEPT], vectors[:, kept][:, :KEPT]
+        if not values.size:
+            return Spectrum(values, np.zeros(self.size))
         direction = vectors[:, 0].real
         return Spectrum(values, np.asarray(direction / max(np.abs(direction).max(), 1e-300)))
 
@@ -103,7 +105,7 @@ class Linearisation:
         if self.size <= DENSE:
             return float(self.spectrum(neutral).eigenvalues[0].real)
         shift = NEARBY * (self._expansion() + self.equation.sigma)
-        values, _ = self._nearest(shift, FEW + len(neutral), TOLERANCE)
+        values, _ = self._separated(shift, FEW + len(neutral))
         kept = values[_not_neutral(values, len(neutral))]
         return float(kept[0].real) if kept.size else np.nan
 
@@ -115,7 +117,15 @@ class Linearisation:
         stretch = self._expansion() + self.equation.sigma
         rough, _ = self._nearest(stretch, 1 + neutral, ROUGH)
         shift = max(float(rough[0].real) if rough.size else 0.0, 0.0) + NEARBY * stretch
-        return self._nearest(shift, FEW + neutral, TOLERANCE)
+        return self._separated(shift, FEW + neutral)
+
+    def _separated(self, shift: float, count: int) -> tuple[ComplexArray, ComplexArray]:
+        """Ask for more where ARPACK does not separate any: equal eigenvalues of several nodes."""
+        for factor in (1, 3, 8):
+            values, vectors = self._nearest(shift, factor * count, TOLERANCE)
+            if values.size >= min(count, 1 + count - FEW):
+                break
+        return values, vectors
 
     def _expansion(self) -> float:
         """Largest rate at which the frozen flow stretches."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ TOLERANCE = 1e-12
 MOST = 12
 #: Implicit steps: the first, their growth, their most, how far one may go relative to the state.
 FIRST, GROWTH, STEPS, FARTHEST = 1.0, 2.0, 400, 0.1
+#: Largest change of a coefficient by which Newton's method may end the implicit steps.
+NEAR = 0.02
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,9 @@ class Stationary:
 
     @property
     def leading(self) -> float:
-        """Largest growth rate."""
-        return float(self.spectrum.eigenvalues[0].real)
+        """Largest growth rate, NaN where it was not found."""
+        values = self.spectrum.eigenvalues
+        return float(values[0].real) if values.size else math.nan
 
     @property
     def stable(self) -> bool:
@@ -117,7 +121,8 @@ def _newton(system: DensitySystem, start: FloatArray) -> Root:
 def relaxed(equation: Equation, coefficients: FloatArray) -> FloatArray:
     """Follow a slow motion by implicit steps of ρ' = S[V[ρ]] − ρ, which rests where the equation does.
 
-    Steps grow as long as they stay short compared with the state; it ends where Newton's method converges.
+    Steps grow as long as they stay short compared with the state; it ends where Newton's method converges
+    nearby.
 
     Raises
     ------
@@ -128,10 +133,9 @@ def relaxed(equation: Equation, coefficients: FloatArray) -> FloatArray:
     state, step = system.flat(coefficients), FIRST
     for count in range(STEPS):
         if count % 8 == 7:
-            try:
-                return system.coefficients(_newton(system, state).state)
-            except StalledError:
-                pass
+            root = _nearby(system, state)
+            if root is not None:
+                return system.coefficients(root)
         moved = _implicit(system, state, step)
         weights = system.weights(state)
         if weights @ moved**2 > FARTHEST**2 * (weights @ state**2):
@@ -142,6 +146,15 @@ def relaxed(equation: Equation, coefficients: FloatArray) -> FloatArray:
     raise StalledError(
         "implicit steps do not come to rest", state, float(np.abs(system.residual(state)).max())
     )
+
+
+def _nearby(system: DensitySystem, state: FloatArray) -> FloatArray | None:
+    """Return what Newton's method finds if it is near."""
+    try:
+        root = _newton(system, state).state
+    except StalledError:
+        return None
+    return root if np.abs(root - state).max() < NEAR else None
 
 
 def _implicit(system: DensitySystem, state: FloatArray, step: float) -> FloatArray:
