@@ -71,7 +71,7 @@ def linearised(space: Space, attention: Attention, atoms: Atoms, *, jacobian: bo
         pairs = _HeadPairs(Setting(space, attention, head), atoms)
         for first in range(0, count, size):
             pairs.add(parts, vectors, np.arange(first, min(first + size, count)))
-    parts.length[:] = np.linalg.norm(vectors, axis=1)
+    parts.length[:] = np.hypot.reduce(vectors, axis=1)  # squares may overflow where lengths do not
     along = np.einsum("nd,nd->n", space.embed(atoms.places), vectors)
     parts.local[:] -= along[:, None, None] * np.eye(dimension)
     if full is None:

@@ -115,8 +115,9 @@ GROUP = {
     },
     **{
         f"nan in {name}": (has(**{name: at(-1, np.nan)}), name)
-        for name in ("eigenvalue_real", "growth_rate", "map_position", "map_share", "noise")
+        for name in ("eigenvalue_real", "growth_rate", "map_share", "noise")
     },
+    "infinite map_position": (has(map_position=at(-1, np.inf)), "map_position"),
     "infinite curvature": (has(curvature=at(0, np.inf)), "curvature"),
     "density doubled": (has(limit_density=lambda values: 2 * values), "limit_density"),
     "density turned": (turned("limit_density"), "limit_density"),
