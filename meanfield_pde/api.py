@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield_pde.contents import kind_of
+from meanfield_pde.contents import LIMIT, kind_of
 from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.problem import Problem, build, space_named
-from meanfield_pde.records import read
+from meanfield_pde.records import Variable, read
 from meanfield_pde.results import Bifurcation, Limit
 from meanfield_pde.solution import Solution, summary
 
@@ -49,6 +49,12 @@ def open(path: str | Path) -> Solution | Limit | Bifurcation:  # noqa: A001
     if kind == "limit":
         return Limit(record)
     return Bifurcation(record) if kind == "bifurcation" else Solution(record)
+
+
+#: Tables of the configuration whose numbers change the equation.
+EFFECTIVE = ("noise", "attention", "encoding", "prompt", "drift")
+#: In the place of a map that a limit does not have.
+_NOTHING = Variable(("aux",), np.empty(0), "no map")
 
 
 class LimitError(ComputationError):
@@ -108,7 +114,7 @@ def _angles(start: Solution | Limit | FloatArray | None, problem: Problem) -> Fl
     if isinstance(start, Solution):
         angles = np.asarray(start.conditional_mean[-1])
     elif isinstance(start, Limit):
-        angles = np.asarray(start.pushforward_map)
+        angles = np.asarray(start.record.groups[LIMIT].variables.get("pushforward_map", _NOTHING).values)
     else:
         angles = np.asarray(start, dtype=np.float64)
     if angles.shape != (nodes,) or not np.isfinite(angles).all():
@@ -120,8 +126,11 @@ def compared(
     solution: Solution,
     limit: Limit | None = None,
     progress: Callable[[str, float], None] = lambda *_: None,
+    source: Path | None = None,
 ) -> Solution:
     """Solution with a group ``limit``: its last state beside the limit law, of a file or looked for.
+
+    ``source`` is the file of the configuration, beside which data files are looked for.
 
     Raises
     ------
@@ -139,7 +148,9 @@ def compared(
         raise InputError(
             "compare: the solution holds no configuration from which its limit could be found; give the limit"
         )
-    return Solution(beside_law(build(config.loads(text, label="compare")), solution.record, progress))
+    return Solution(
+        beside_law(build(config.loads(text, source=source, label="compare")), solution.record, progress)
+    )
 
 
 def compare(solution: Solution | Limit, limit: Limit | None = None) -> dict[str, Any]:
@@ -247,4 +258,8 @@ def _interval(problem: Problem, parameter: str, low: float, high: float) -> tupl
     at = varied(problem, parameter)
     for end in ends:
         at(end)
+    if parameter.partition(".")[0] not in EFFECTIVE:
+        raise InputError(
+            f"bifurcation: {parameter} does not change the equation; its tables are {', '.join(EFFECTIVE)}"
+        )
     return ends
