@@ -322,7 +322,7 @@ def test_branches_refine_their_grids():
         ("attention.beta", -1.0, 1.0, ">= 0"),
         ("prompt.fraction", 0.1, 0.2, r"there is no \[prompt\]"),
         ("encoding.amplitude", 0.1, 0.2, "not additive"),
-        ("title", 0.0, 1.0, "does not change the equation"),
+        ("time.final", 1.0, 2.0, "does not change the equation"),
     ],
 )
 def test_what_cannot_vary_is_refused(parameter, low, high, message):
