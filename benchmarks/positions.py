@@ -14,7 +14,7 @@ import meanfield_pde as mf
 from meanfield_pde.figures import style
 
 RESULTS = Path(__file__).parent / "results"
-AMPLITUDES = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0, 10.0)
+AMPLITUDES = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
 NAMES = (
     "order_parameter",
     "w2",
