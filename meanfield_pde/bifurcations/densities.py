@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield_pde.bifurcations.differences import slope
 from meanfield_pde.equation import Equation
 from meanfield_pde.limits.densities import DensitySystem
 from meanfield_pde.limits.stability import Linearisation
@@ -84,11 +85,6 @@ class DensityFamily:
             degree += 1
         return DensitySystem(self.equation(space.resized(8).at_least(degree), value))
 
-    def state(self, equation: Equation, coefficients: FloatArray) -> FloatArray:
-        """State of densities on some grid, on the grid that belongs to its size."""
-        state = DensitySystem(equation).flat(coefficients)
-        return np.asarray(state)
-
     def coefficients(self, state: FloatArray, value: float) -> FloatArray:
         """Coefficients of a state, (aux, …)."""
         return self.system(state, value).coefficients(state)
@@ -105,22 +101,16 @@ class DensityFamily:
         """Its derivative by the parameter, by a central difference, at the ends a one-sided one."""
         low, high = self.interval
         if self._slope is not None:
-            near, place, slope = self._slope
+            near, place, known = self._slope
             if (
                 near.shape == state.shape
                 and abs(place - value) <= NEARBY * (high - low)
                 and np.abs(near - state).max() <= NEARBY
             ):
-                return slope
-        step = DIFFERENCE * (high - low)
-        centre = min(max(value, low + step), high - step)
-        ahead, behind = (self.residual(state, centre + sign * step) for sign in (1.0, -1.0))
-        slope = (ahead - behind) / (2.0 * step)
-        if centre != value:
-            middle = self.residual(state, centre)
-            slope = slope + (value - centre) * (ahead - 2.0 * middle + behind) / step**2
-        self._slope = (state, value, slope)
-        return slope
+                return known
+        found = slope(lambda at: self.residual(state, at), value, self.interval, DIFFERENCE)
+        self._slope = (state, value, found)
+        return found
 
     def weights(self, state: FloatArray) -> FloatArray:
         """Weights of the nodes."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import linalg
 
+from meanfield_pde.bifurcations.differences import slope
 from meanfield_pde.limits.tokens import TokenSystem
 from solvers.nullspace import null_directions
 from solvers.spectrum import leading_eigenvalues
@@ -34,14 +35,10 @@ CRITICAL = 1e-5
 
 @dataclass
 class MapFamily:
-    """Places T(z_j) of one atom a node, (aux,), as the parameter varies in an interval.
-
-    Residuals are velocities over ``scale``, the longest attention vector at the start.
-    """
+    """Places T(z_j) of one atom a node, (aux,), as the parameter varies in an interval."""
 
     at: Callable[[float], Problem]
     interval: tuple[float, float]
-    scale: float = 1.0
     _neutral: FloatArray | None = None
 
     def system(self, value: float) -> TokenSystem:
@@ -53,27 +50,19 @@ class MapFamily:
         return self.at(self.interval[0]).auxiliary.weights
 
     def residual(self, state: FloatArray, value: float) -> FloatArray:
-        """V[T](T(z), z), scaled."""
-        return np.asarray(self.system(value).velocity(state) / self.scale)
+        """V[T](T(z), z)."""
+        return self.system(value).velocity(state)
 
     def jacobian(self, state: FloatArray, value: float) -> Jacobian:
         """Its derivative by the places."""
         matrix = self.system(value).jacobian(state)
         if not isinstance(matrix, np.ndarray):
             raise TypeError("bifurcation: limit maps of so many nodes have no matrix")
-        return np.asarray(matrix / self.scale)
+        return matrix
 
     def slope(self, state: FloatArray, value: float) -> FloatArray:
         """Its derivative by the parameter, by a central difference, at the ends of second order as well."""
-        low, high = self.interval
-        step = DIFFERENCE * (high - low)
-        centre = min(max(value, low + step), high - step)
-        ahead, behind = (self.residual(state, centre + sign * step) for sign in (1.0, -1.0))
-        slope = (ahead - behind) / (2.0 * step)
-        if centre == value:
-            return np.asarray(slope)
-        middle = self.residual(state, centre)
-        return np.asarray(slope + (value - centre) * (ahead - 2.0 * middle + behind) / step**2)
+        return slope(lambda at: self.residual(state, at), value, self.interval, DIFFERENCE)
 
     def weights(self, state: FloatArray) -> FloatArray:  # noqa: ARG002 (of any state)
         """Weights of the nodes."""
@@ -131,7 +120,7 @@ class MapFamily:
 
     def _spectrum(self, state: FloatArray, value: float) -> tuple[ComplexArray, FloatArray]:
         """Spectrum across the neutral directions: at a fold its zero may be nearer to 0 than theirs."""
-        jacobian = np.asarray(self.jacobian(state, value)) * self.scale
+        jacobian = np.asarray(self.jacobian(state, value))
         own = self.neutral(state, value)
         across = linalg.null_space(own) if len(own) else np.eye(state.size)
         if not across.size:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfield_pde.energies import scattered_energy
-from meanfield_pde.limits.measures import Tokens, distances, spread
+from meanfield_pde.limits.measures import OBSERVED, Tokens, distances, spread
 from meanfield_pde.limits.tables import (
     law_variables,
     maps_variables,
@@ -119,8 +119,7 @@ def _density(found: Found, space: Space) -> tuple[FloatArray, Tokens, dict[str, 
 
 
 def _chosen(observed: dict[str, float]) -> dict[str, Attribute]:
-    names = ("conditional_concentration", "entropy", "attention_entropy", "interaction_energy", "free_energy")
-    return {name: observed[name] for name in names}
+    return {name: observed[name] for name in OBSERVED}
 
 
 def atomic_measures(problem: Problem, law: AtomicLaw) -> dict[str, Attribute]:

@@ -12,7 +12,7 @@ from meanfield_pde.contents import LIMIT
 from meanfield_pde.errors import InputError
 from meanfield_pde.limits.assembly import law_group
 from meanfield_pde.limits.find import DIRECTED, Found, Search, find
-from meanfield_pde.limits.measures import Tokens, distances, spread
+from meanfield_pde.limits.measures import OBSERVED, Tokens, distances, spread
 from meanfield_pde.limits.tables import spectrum_variables
 from meanfield_pde.records import Record, Variable
 
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from meanfield_pde.spaces import Space
 
 __all__ = ["beside_law", "beside_limit", "last_marginal"]
-
-#: Measures that the file of a solution holds for every depth.
-HELD = ("conditional_concentration", "entropy", "attention_entropy", "interaction_energy", "free_energy")
 
 
 def beside_law(
@@ -120,7 +117,7 @@ def _joined(space: Space, record: Record, group: Record) -> Record:
     }
     attributes = {
         **group.attributes,
-        **{name: float(record[name][-1]) for name in HELD},
+        **{name: float(record[name][-1]) for name in OBSERVED},
         **spread(space, last_marginal(space, record)),
         "compared_depth": float(record["time"][-1]),
     }

@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from meanfield_pde.auxiliary import Auxiliary
     from meanfield_pde.spaces import Atoms, Space
 
-__all__ = ["Tokens", "distances", "effective_rank", "spread"]
+__all__ = ["OBSERVED", "Tokens", "distances", "effective_rank", "spread"]
 
+#: Measures of a law that the diagnostics of a state hold already.
+OBSERVED = (
+    "conditional_concentration",
+    "entropy",
+    "attention_entropy",
+    "interaction_energy",
+    "free_energy",
+)
 #: Total variance below which the tokens are one point, whose covariance has no rank.
 POINT = 1e-14
 

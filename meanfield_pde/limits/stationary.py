@@ -159,8 +159,7 @@ def _nearby(system: DensitySystem, state: FloatArray) -> FloatArray | None:
 
 def _implicit(system: DensitySystem, state: FloatArray, step: float) -> FloatArray:
     """Solve (1/h + G')δ = −G."""
-    rows = system.neutral(state)
-    border = Border(rows, rows * system.weights(state), np.zeros((len(rows), len(rows))))
+    border = neutral_border(system)(state)
     return solve_linear(_shifted(system.jacobian(state), 1.0 / step), -system.residual(state), border)[0]
 
 
