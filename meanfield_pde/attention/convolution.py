@@ -44,7 +44,7 @@ class Convolution:
         """Rotate, mix, multiply, rotate back."""
         mixed = self.mixed(coefficients)
         total = self._returned(mixed, self.multipliers)
-        return Sums(total, self._returned(mixed, self.field_multipliers)[..., None])
+        return Sums(total, self._returned_field(mixed))
 
     def mixed(self, coefficients: FloatArray) -> FloatArray:
         """Coefficients, in the rotating frame, of the measure that each node attends to."""

@@ -45,8 +45,7 @@ class Cover:
     def of(setting: Setting, shifts: FloatArray) -> Cover:
         """Return keys and queries on a grid that resolves the kernel, whatever the grid of the equation."""
         degree = setting.space.degree(float(np.linalg.norm(setting.metric, 2)) * reach(shifts), 1e-15)
-        points = setting.space.resized(8).at_least(degree).points
-        return Cover(setting.metric, shifts, points[:: max(1, len(points) // (2 * degree + 1))])
+        return Cover(setting.metric, shifts, setting.space.covering(degree))
 
     @property
     def exponent(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import ComplexArray, FloatArray, IntArray
     from solvers.compiled import Rate
 
-__all__ = ["Atoms", "Space"]
+__all__ = ["Atoms", "Axis", "Space"]
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """A coordinate of the grid as the output has it: a dimension of its own, increasing."""
+
+    name: str
+    values: FloatArray
+    long_name: str
+    units: str
 
 
 @dataclass(frozen=True)
@@ -23,7 +33,7 @@ class Atoms:
     Parameters
     ----------
     places
-        Coordinates on the space, (atoms,).
+        Where they are, (atoms, *place): see ``Space.place``.
     masses
         (atoms,); they sum to one in every row.
     starts
@@ -50,7 +60,8 @@ class Space(Protocol):
 
     A density ρ is held as real *coefficients* (last axis), the first ``constant`` of which carry its
     mass alone; a function on the grid as *values* (last axis). Tangential fields have a further
-    axis of length d − 1 for their components along ``frame``.
+    axis for their components along ``frame``. Coefficients are ordered by degree, so that those up to a
+    degree come first; the coefficients of a probability density begin with 1.
     """
 
     @property
@@ -60,6 +71,10 @@ class Space(Protocol):
     @property
     def resolution(self) -> int:
         """Size of the grid as the configuration counts it."""
+
+    @property
+    def counted(self) -> str:
+        """What ``resolution`` counts, in words: "grid points" or "degrees"."""
 
     @property
     def points(self) -> FloatArray:
@@ -74,6 +89,14 @@ class Space(Protocol):
         """Orthonormal tangent vectors at the grid points, (points, d − 1, d)."""
 
     @property
+    def fields_by(self) -> Literal["frame", "embedding", "points"]:
+        """How smooth tangential fields are held by coefficients.
+
+        By those of their components along the frame, where these are smooth; by those of the vector in the
+        embedding (``tangential``); or not at all, but by values at the grid points.
+        """
+
+    @property
     def eigenvalues(self) -> FloatArray:
         """Eigenvalues of −Δ, one for each coefficient."""
 
@@ -82,12 +105,24 @@ class Space(Protocol):
         """Number of leading coefficients that carry the mass and never move."""
 
     @property
-    def coordinates(self) -> Mapping[str, FloatArray]:
-        """Grid coordinates as the output names them."""
+    def axes(self) -> tuple[Axis, ...]:
+        """Coordinates of the grid, whose points are their product, the last one fastest."""
+
+    @property
+    def volume_unit(self) -> str:
+        """Unit of the volume measure dx, thus of the weights."""
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Shape of the coordinates of one point: () for an angle, (d,) for a vector of the embedding."""
+
+    @property
+    def is_line(self) -> bool:
+        """Whether places are angles along one line, which flow maps and finite volumes are made for."""
 
     @property
     def period(self) -> float | None:
-        """Period of the coordinate, None where it is not periodic."""
+        """Period of the coordinate of a closed line, None elsewhere."""
 
     def uniform(self) -> FloatArray:
         """Coefficients of the uniform probability density."""
@@ -103,6 +138,12 @@ class Space(Protocol):
 
     def divergence(self, flux: FloatArray) -> FloatArray:
         """Coefficients of the divergence of a tangential field (..., points, d − 1), dealiased."""
+
+    def tangential(self, coefficients: FloatArray) -> FloatArray:
+        """Components (..., points, d − 1) along the frame of a vector field (..., d, coefficients) of R^d."""
+
+    def features(self, degree: int) -> FloatArray:
+        """Tangential fields that span those up to a degree, (fields, points, d − 1)."""
 
     def cell_means(self, coefficients: FloatArray) -> FloatArray:
         """Means (..., points) over the cells about the grid points, of a function with these coefficients."""
@@ -120,7 +161,7 @@ class Space(Protocol):
         """Differentiate rotated functions by the angle, (d(d − 1)/2 or fewer, rows, coefficients)."""
 
     def rotations(self, angles: FloatArray) -> FloatArray:
-        """Matrices (rows, d, d) of the rotations that ``rotate`` performs."""
+        """Matrices (rows, d, d) of the rotations that ``rotate`` performs, angles (rows,) or (rows, planes)."""
 
     def first_moment(self, coefficients: FloatArray) -> FloatArray:
         """First moment ∫ x ρ(x) dx, (..., d)."""
@@ -140,13 +181,25 @@ class Space(Protocol):
     def at_least(self, degree: int) -> Space:
         """Return a space of the same kind whose coefficients reach this degree."""
 
+    def wider(self) -> Space:
+        """Return a space with several times the coefficients, on which functions are judged resolved."""
+
+    def covering(self, degree: int) -> FloatArray:
+        """Points (n, d) that are as close to each other as functions of this degree ask for."""
+
     def convolution(
         self, beta: float, metric: FloatArray, value: FloatArray
     ) -> tuple[ComplexArray, ComplexArray] | None:
-        """Multipliers of exp(β⟨Bx,y⟩ − β|B|) and of its tangential field, None where it is no convolution."""
+        """Multipliers of exp(β⟨Bx,y⟩ − β|B|) and of its tangential field, None where it is no convolution.
+
+        One for every degree from 0 on, (degrees,) each, for ``apply_multipliers`` and ``convolved_field``.
+        """
 
     def apply_multipliers(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
         """Multiply coefficients by multipliers of ``convolution``."""
+
+    def convolved_field(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
+        """Components (..., points, d − 1) of the field of ``convolution`` for densities (..., coefficients)."""
 
     def resized(self, resolution: int) -> Space:
         """Return the same space on another grid."""
@@ -155,35 +208,35 @@ class Space(Protocol):
         """Coefficients of another resolution, on this one (cut or filled with zeros)."""
 
     def locate(self, vectors: FloatArray) -> FloatArray:
-        """Coordinate (...,) of the point of M nearest to vectors (..., d), where M has one coordinate."""
+        """Place (..., *place) of the point of M nearest to vectors (..., d)."""
 
     def wasserstein(
         self, coefficients: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
-        """W_order between a density and atoms at these coordinates, by geodesic distance."""
+        """W_order between a density and atoms at these places, by geodesic distance."""
 
     def wasserstein_atoms(
         self, places: FloatArray, masses: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
         """W_order between two sets of atoms."""
 
-    def quantiles(self, coefficients: FloatArray) -> FloatArray:
-        """Coordinates of points of equal mass that stand for a density."""
+    def equivalent(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Places (points, *place) and masses (points,) of points that stand for a density."""
 
     def distance(self, first: FloatArray, second: FloatArray) -> FloatArray:
-        """Geodesic distance of points with these coordinates, elementwise."""
+        """Geodesic distance of points at these places, elementwise."""
 
-    def nearest_dirac(self, places: FloatArray, masses: FloatArray) -> tuple[float, float]:
-        """Coordinate of the Dirac mass that is nearest in W₂ to a set of atoms, and the distance."""
+    def nearest_dirac(self, places: FloatArray, masses: FloatArray) -> tuple[FloatArray, float]:
+        """Place of the Dirac mass that is nearest in W₂ to a set of atoms, and the distance."""
 
     def compiled_rates(self) -> Mapping[str, Rate]:
         """Compiled rates, where there are any, by what they serve: "banded", "convolution", "factored"."""
 
     def embed(self, places: FloatArray) -> FloatArray:
-        """Points (..., d) with these coordinates (...,)."""
+        """Points (..., d) at these places (..., *place)."""
 
     def frame_at(self, places: FloatArray) -> FloatArray:
-        """Orthonormal tangent vectors at these coordinates, (n, d − 1, d)."""
+        """Orthonormal tangent vectors at these places, (n, d − 1, d)."""
 
     def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
         """Coefficients (rows, coefficients) of atoms: all that the grid keeps, or up to a degree."""

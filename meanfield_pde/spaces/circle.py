@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from scipy import fft, special
 
 from meanfield_pde.spaces import fourier
+from meanfield_pde.spaces.base import Axis
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,11 @@ class Circle:
     name: str = "circle"
     constant: int = 2
     period: float | None = TURN
+    counted: str = "grid points"
+    fields_by: Literal["frame", "embedding", "points"] = "frame"
+    volume_unit: str = "rad"
+    place: tuple[int, ...] = ()
+    is_line: bool = True
 
     @cached_property
     def angles(self) -> FloatArray:
@@ -78,9 +84,9 @@ class Circle:
         return np.repeat(np.arange(self.modes + 1, dtype=np.float64) ** 2, 2)
 
     @property
-    def coordinates(self) -> Mapping[str, FloatArray]:
-        """The angle, named as in the output."""
-        return {"token": self.angles}
+    def axes(self) -> tuple[Axis, ...]:
+        """The angle."""
+        return (Axis("token", self.angles, "token angle θ", "rad"),)
 
     def uniform(self) -> FloatArray:
         """Coefficients of 1/(2π)."""
@@ -108,6 +114,16 @@ class Circle:
         """Coefficients of ∂_θ of the only component of the field."""
         spectrum = fourier.complex_view(self.analyse(flux[..., 0]))
         return fourier.interleaved(1j * np.arange(self.modes + 1) * spectrum)
+
+    def tangential(self, coefficients: FloatArray) -> FloatArray:
+        """Components along the tangent at the grid points."""
+        return np.asarray(np.einsum("ipd,...di->...ip", self.frame, self.synthesise(coefficients)))
+
+    def features(self, degree: int) -> FloatArray:
+        """1, cos θ, sin θ, …, cos Kθ, sin Kθ."""
+        phases = np.outer(np.arange(1, degree + 1), self.angles)
+        waves = np.stack([np.cos(phases), np.sin(phases)], axis=1).reshape(-1, self.resolution)
+        return np.concatenate([np.ones((1, self.resolution)), waves])[..., None]
 
     def cell_means(self, coefficients: FloatArray) -> FloatArray:
         """Multiply mode m by sin(mh/2)/(mh/2)."""
@@ -173,6 +189,14 @@ class Circle:
         """Return the circle with enough angles to keep all modes up to this degree."""
         return Circle(max(self.resolution, 3 * degree + 1))
 
+    def wider(self) -> Circle:
+        """Three times the angles."""
+        return Circle(3 * self.resolution)
+
+    def covering(self, degree: int) -> FloatArray:
+        """Three times the degree and one more."""
+        return Circle(3 * degree + 1).points
+
     def convolution(
         self, beta: float, metric: FloatArray, value: FloatArray
     ) -> tuple[ComplexArray, ComplexArray] | None:
@@ -201,6 +225,10 @@ class Circle:
             fourier.complex_view(coefficients[..., : 2 * count]) * (TURN * multipliers[:count])
         )
 
+    def convolved_field(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
+        """Synthesise the only component."""
+        return self.synthesise(self.apply_multipliers(coefficients, multipliers))[..., None]
+
     def resized(self, resolution: int) -> Circle:
         """Return the circle with another number of angles."""
         return Circle(resolution)
@@ -220,9 +248,7 @@ class Circle:
         self, coefficients: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
         """W₁ or W₂ by arc length, the density by its quantiles."""
-        quantiles = self.quantiles(coefficients)
-        shares = np.full(quantiles.size, 1.0 / quantiles.size)
-        return self.wasserstein_atoms(quantiles, shares, atoms, weights, order)
+        return self.wasserstein_atoms(*self.equivalent(coefficients), atoms, weights, order)
 
     def wasserstein_atoms(
         self, places: FloatArray, masses: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
@@ -244,15 +270,16 @@ class Circle:
         ]
         return float(TURN * max(float(np.min(costs)), 0.0) ** (1.0 / order))
 
-    def quantiles(self, coefficients: FloatArray) -> FloatArray:
+    def equivalent(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Angles that halve ``QUANTILES`` pieces of equal mass."""
-        return _quantiles(coefficients)
+        quantiles = _quantiles(coefficients)
+        return quantiles, np.full(quantiles.size, 1.0 / quantiles.size)
 
     def distance(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """Arc length."""
         return np.asarray(np.abs((first - second + TURN / 2.0) % TURN - TURN / 2.0))
 
-    def nearest_dirac(self, places: FloatArray, masses: FloatArray) -> tuple[float, float]:
+    def nearest_dirac(self, places: FloatArray, masses: FloatArray) -> tuple[FloatArray, float]:
         """Fréchet mean: the best of the means of the atoms cut open between two neighbours.
 
         Its antipode lies in the gap that it is best to cut at (Hotz & Huckemann, AISM 67, 2015).
@@ -265,7 +292,7 @@ class Circle:
         means = mean + TURN * before
         squares = weights @ angles**2 + 2.0 * TURN * moved + TURN**2 * before
         best = int(np.argmin(squares - means**2))
-        centre = float(means[best] % TURN)
+        centre = np.asarray(means[best] % TURN)
         return centre, float(np.sqrt(weights @ self.distance(angles, np.full_like(angles, centre)) ** 2))
 
     def embed(self, places: FloatArray) -> FloatArray:
