@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meanfield_pde.building import build
 from meanfield_pde.contents import LIMIT, kind_of
 from meanfield_pde.errors import ComputationError, InputError
-from meanfield_pde.problem import Problem, build, space_named
 from meanfield_pde.records import Variable, read
 from meanfield_pde.results import Bifurcation, Limit
 from meanfield_pde.solution import Solution, summary
+from meanfield_pde.spaces.named import space_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.problem import Problem
     from meanfield_pde.records import Record
+    from meanfield_pde.spaces import Space
 
 __all__ = ["BifurcationError", "LimitError", "bifurcation", "compare", "compared", "limit", "load", "open"]
 
@@ -141,7 +144,7 @@ def compared(
     from meanfield_pde.limits.comparison import beside_law, beside_limit
 
     if limit is not None:
-        space = space_named(str(limit.attributes["space"]), solution.record["token"].size)
+        space = _space_of(limit.record)
         return Solution(beside_limit(space, solution.record, limit.record))
     text = str(solution.attributes.get("configuration", ""))
     if not text:
@@ -263,3 +266,13 @@ def _interval(problem: Problem, parameter: str, low: float, high: float) -> tupl
             f"bifurcation: {parameter} does not change the equation; its tables are {', '.join(EFFECTIVE)}"
         )
     return ends
+
+
+def _space_of(record: Record) -> Space:
+    """Token space of a record, on its grid."""
+    found = record.attributes
+    return space_named(
+        str(found["space"]),
+        int(found["resolution"]),
+        int(found["dimension"]) if "dimension" in found else None,
+    )

@@ -14,21 +14,20 @@ __all__ = ["Drift", "harmonics"]
 Drift = Callable[[Space], FloatArray]
 
 
-def harmonics(parameters: Sequence[float]) -> Drift:
-    """Drift on the circle by the tangential fields 1, cos θ, sin θ, …, cos Kθ, sin Kθ.
+def harmonics(parameters: Sequence[float], degree: int | None = None) -> Drift:
+    """Drift by the tangential fields of a space up to a degree: 1, cos θ, sin θ, … on the circle.
+
+    Without a degree it is that of as many fields on the circle.
 
     Returns
     -------
     Drift
-        Called with a space, it gives the tangential components at its grid points, (points, 1).
+        Called with a space, it gives the tangential components at its grid points, (points, d − 1).
     """
+    theta = np.array(parameters, dtype=np.float64)
+    highest = (theta.size - 1) // 2 if degree is None else degree
 
     def drift(space: Space) -> FloatArray:
-        angle = np.arctan2(space.points[:, 1], space.points[:, 0])
-        total = np.full(angle.shape, float(parameters[0]))
-        for degree in range(1, (len(parameters) + 1) // 2):
-            total += parameters[2 * degree - 1] * np.cos(degree * angle)
-            total += parameters[2 * degree] * np.sin(degree * angle)
-        return total[:, None]
+        return np.asarray(np.einsum("k,kip->ip", theta, space.features(highest)))
 
     return drift

@@ -14,6 +14,8 @@ import numpy as np
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meanfield_pde.arrays import FloatArray, IntArray
 
 __all__ = ["Encoding", "additive", "line", "none", "principal_components", "ring", "rotary", "sinusoidal"]
@@ -28,17 +30,19 @@ class Encoding:
     shifts
         p(z_j), (aux, d), or None for no shift.
     angles
-        Rotation angles at the nodes, (aux,), radians, or None for no rotation.
+        Rotation angles at the nodes, (aux,) or one for every plane, (aux, planes), radians; None for no
+        rotation.
     """
 
     shifts: FloatArray | None = None
     angles: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        for name, array, axes in (("shifts", self.shifts, 2), ("angles", self.angles, 1)):
-            if array is not None and (array.ndim != axes or not np.isfinite(array).all()):
+        for name, array, axes in (("shifts", self.shifts, (2,)), ("angles", self.angles, (1, 2))):
+            if array is not None and (array.ndim not in axes or not np.isfinite(array).all()):
                 raise InputError(
-                    f"encoding: {name} must be finite with {axes} axes, got shape {np.shape(array)}"
+                    f"encoding: {name} must be finite with {' or '.join(map(str, axes))} axes, "
+                    f"got shape {np.shape(array)}"
                 )
 
     @property
@@ -73,9 +77,12 @@ def additive(shifts: FloatArray) -> Encoding:
     return Encoding(shifts=np.asarray(shifts, dtype=np.float64))
 
 
-def rotary(nodes: FloatArray, frequency: float) -> Encoding:
-    """Rotate tokens: u = R(ωz) x with ω = ``frequency`` radians per unit of z (RoPE)."""
-    return Encoding(angles=frequency * nodes)
+def rotary(nodes: FloatArray, frequency: float | Sequence[float]) -> Encoding:
+    """Rotate tokens: u = R(ωz) x with ω = ``frequency`` radians per unit of z (RoPE).
+
+    One frequency turns all planes alike, several turn one plane each.
+    """
+    return Encoding(angles=np.multiply.outer(nodes, np.asarray(frequency, dtype=np.float64)))
 
 
 def ring(nodes: FloatArray, amplitude: float, dimension: int) -> FloatArray:

@@ -111,7 +111,7 @@ class _Run:
         self.facts |= {
             "switched_at": spectral.depth,
             "switch_reason": "the density needs more than solver.max_resolution = "
-            f"{spectral.size} grid points",
+            f"{spectral.size} {self.problem.space.counted}",
         }
         return True
 
@@ -297,7 +297,7 @@ def _explain(run: _Run, reason: Reason) -> str:
         return f"{where}: the flow map needs more than {finest} labels per node; raise solver.max_resolution"
     if reason == "guard":
         return (
-            f"{where}: the density needs more than solver.max_resolution = {finest} grid points; "
+            f"{where}: the density needs more than solver.max_resolution = {finest} {problem.space.counted}; "
             'raise it, raise noise.sigma, end earlier (time.final), or use solver.method = "auto"'
         )
     return (

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.errors import InputError
+from meanfield_pde.spaces.base import Atoms
 
 if TYPE_CHECKING:
     from meanfield_pde.auxiliary import Auxiliary
@@ -34,9 +36,9 @@ class Tokens:
     Parameters
     ----------
     places
-        Their coordinates, (1 or aux, tokens); one row serves all nodes.
+        Their places, (1 or aux, tokens, *place) as ``Space.place`` says; one row serves all nodes.
     masses
-        Their masses, of the same shape or (1, tokens), positive; each row is divided by its sum.
+        Their masses, (1 or aux, tokens), positive; each row is divided by its sum.
 
     Raises
     ------
@@ -49,12 +51,13 @@ class Tokens:
 
     def __post_init__(self) -> None:
         if (
-            self.places.ndim != 2
+            self.places.ndim not in {2, 3}
             or self.places.size == 0
-            or self.masses.shape not in {self.places.shape, (1, self.places.shape[1])}
+            or self.masses.shape not in {self.places.shape[:2], (1, self.places.shape[1])}
         ):
             raise InputError(
-                "initial tokens: places must be (1 or aux, tokens) with masses of that shape or (1, tokens), "
+                "initial tokens: places must be (1 or aux, tokens), or vectors (1 or aux, tokens, d), "
+                "with masses (1 or aux, tokens), "
                 f"got shapes {self.places.shape} and {self.masses.shape}"
             )
         if not (np.isfinite(self.places).all() and np.isfinite(self.masses).all() and self.masses.min() > 0):
@@ -104,6 +107,8 @@ class Initial:
         """
         if not (np.isfinite(table).all() and table.min() >= 0.0):
             raise InputError(f"initial table: must be finite and not negative, got {table.min():.3g}")
+        if not space.is_line or space.fields_by == "points":
+            return Initial(interpolated(space, table), turns, perturbation, seed)
         profile, degree = sampled(space, table), table.shape[1] // 2
         return Initial(profile, turns, perturbation, seed, degree, table=table)
 
@@ -173,6 +178,8 @@ class Initial:
         """g, (aux, points): random plane waves in the embedding, the same on every grid."""
         rng = np.random.default_rng(self.seed)
         vectors = WAVE_LENGTH * rng.standard_normal((count, WAVES, space.points.shape[1]))
+        if space.fields_by == "points":
+            vectors[..., 1:] = 0.0  # functions of the height along the axis alone are smooth
         phases = rng.uniform(0.0, 2.0 * np.pi, (count, WAVES))
         sizes = rng.standard_normal((count, WAVES))
         waves = np.cos(vectors @ space.points.T + phases[..., None])
@@ -184,19 +191,51 @@ def uniform(points: FloatArray) -> FloatArray:
     return np.ones(points.shape[:-1])
 
 
-def fourier(modes: Sequence[tuple[int, float, float]]) -> Profile:
-    """1 + Σ a cos(m(θ − φ)) for rows (m, a, φ), with θ the angle in the first coordinate plane."""
+def fourier(modes: Sequence[tuple[float, ...]], space: str = "circle", dimension: int = 2) -> Profile:
+    """1 + Σ a e(x) with the real harmonics e of a space, each at most one.
+
+    Rows (m, a, φ): on the circle cos(m(θ − φ)); on the sphere sin^mϑ cos(m(θ − φ)), with ϑ the colatitude and
+    θ the longitude; on zonal spheres the Gegenbauer polynomial of degree m that is one on the axis. On the
+    torus rows (m₁, m₂, a, φ): cos(m₁θ₁ + m₂θ₂ − φ).
+    """
+    wave = {"zonal": _gegenbauer, "torus": _plane_wave}.get(space, _sectoral)
 
     def profile(points: FloatArray) -> FloatArray:
-        angle = np.arctan2(points[..., 1], points[..., 0])
-        return np.asarray(1.0 + sum(a * np.cos(m * (angle - phase)) for m, a, phase in modes))
+        return np.asarray(1.0 + sum(wave(points, mode, dimension) for mode in modes))
 
     return profile
 
 
+def _sectoral(points: FloatArray, mode: tuple[float, ...], dimension: int) -> FloatArray:
+    m, a, phase = mode
+    angle = np.arctan2(points[..., 1], points[..., 0])
+    height = 1.0 if dimension == 2 else np.hypot(points[..., 0], points[..., 1]) ** m
+    return np.asarray(a * height * np.cos(m * (angle - phase)))
+
+
+def _gegenbauer(points: FloatArray, mode: tuple[float, ...], dimension: int) -> FloatArray:
+    degree, a, _ = mode
+    height = points[..., 0]
+    if dimension == 2:
+        return np.asarray(a * special.eval_chebyt(int(degree), height))
+    order = (dimension - 2) / 2.0
+    scale = np.exp(
+        special.gammaln(degree + 1) + special.gammaln(2 * order) - special.gammaln(degree + 2 * order)
+    )
+    return np.asarray(a * scale * special.eval_gegenbauer(int(degree), order, height))
+
+
+def _plane_wave(points: FloatArray, mode: tuple[float, ...], dimension: int) -> FloatArray:  # noqa: ARG001
+    if len(mode) == 3:
+        return _sectoral(points, mode, 2)
+    first, second, a, phase = mode
+    angles = np.arctan2(points[..., 1::2], points[..., ::2])
+    return np.asarray(a * np.cos(first * angles[..., 0] + second * angles[..., 1] - phase))
+
+
 def vonmises(center: FloatArray, concentration: float) -> Profile:
-    """exp(κ(⟨x, c⟩ − 1)), the von Mises–Fisher density about a unit vector c up to its constant."""
-    return lambda points: np.exp(concentration * (points @ center - 1.0))
+    """exp(κ(⟨x, c⟩ − ⟨c, c⟩)), the von Mises–Fisher density about a point c, up to its constant."""
+    return lambda points: np.exp(concentration * (points @ center - center @ center))
 
 
 def mixture(parts: Sequence[tuple[float, Profile, float]]) -> Profile:
@@ -212,6 +251,18 @@ def sampled(space: Space, densities: FloatArray) -> Profile:
 
     def profile(points: FloatArray) -> FloatArray:
         return space.resized(len(points)).synthesise(coefficients)
+
+    return profile
+
+
+def interpolated(space: Space, densities: FloatArray) -> Profile:
+    """Densities given by values on the grid of ``space``, by the functions of its basis at any point."""
+
+    def profile(points: FloatArray) -> FloatArray:
+        rows, count = len(densities), len(points)
+        everywhere = np.tile(space.locate(points), (rows, *(1,) * len(space.place)))
+        atoms = Atoms(everywhere, np.ones(rows * count), count * np.arange(rows + 1))
+        return space.interpolate(densities, atoms).reshape(rows, count)
 
     return profile
 

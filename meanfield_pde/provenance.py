@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde import shipped
+from meanfield_pde import layout, shipped
 from meanfield_pde.records import Variable
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def provenance(problem: Problem, space: Space) -> dict[str, Attribute]:
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "space": space.name,
         "resolution": space.resolution,
+        "dimension": space.dimension,
     }
     return attributes if space.period is None else attributes | {"period": space.period}
 
@@ -44,9 +45,8 @@ def grid(problem: Problem, space: Space) -> dict[str, Variable]:
         "aux_weight": Variable(("aux",), auxiliary.weights, "weight of the auxiliary node", "1"),
         "component": Variable(("component",), np.arange(dimension), "component of the embedding", "1"),
         "encoding": Variable(("aux", "component"), shifts, "additive encoding p(z)", "1"),
-        "token_weight": Variable(("token",), space.weights, "quadrature weight of the grid", "rad"),
-        **{
-            name: Variable((name,), values, "token angle θ", "rad")
-            for name, values in space.coordinates.items()
-        },
+        "token_weight": layout.on_tokens(
+            space, (), space.weights, "quadrature weight of the grid", space.volume_unit
+        ),
+        **layout.axes(space),
     }

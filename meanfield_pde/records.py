@@ -138,7 +138,7 @@ class Record:
             )
         for name, dims in datasets.items():
             found = self.variables[name].dims
-            if found not in (dims, LAST_ONLY.get(name)):
+            if found not in (dims, _last_only(name, dims)):
                 raise InputError(f"dataset {name!r} must have the dimensions {dims}, found {found}")
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
@@ -205,6 +205,11 @@ def read(path: str | Path, required: Mapping[str, tuple[str, ...]] | None = None
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return record
+
+
+def _last_only(name: str, dims: tuple[str, ...]) -> tuple[str, ...]:
+    """Dimensions of a dataset that may hold the last state alone."""
+    return ("state", *dims[1:]) if name in LAST_ONLY else dims
 
 
 def _plain(name: str, value: Any) -> Attribute:

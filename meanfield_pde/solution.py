@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield_pde import clusters, plateaus
+from meanfield_pde import clusters, layout, plateaus
 from meanfield_pde.contents import LIMIT, kind_of
 from meanfield_pde.errors import InputError
 from meanfield_pde.observables import DESCRIPTIONS
@@ -181,7 +181,9 @@ def _diagnostics(saved: Sequence[State]) -> dict[str, Variable]:
 
 
 def _clusters(problem: Problem, saved: Sequence[State]) -> dict[str, Variable]:
-    """Clusters of the marginal over depth, and the plateaus on which they hardly change."""
+    """Clusters of the marginal over depth, and the plateaus on which they hardly change: on closed lines."""
+    if saved[0].space.period is None:
+        return {}
     found = [clusters.find(state.space, state.spectrum(problem.auxiliary)) for state in saved]
     order = np.array([state.diagnostics["order_parameter"] for state in saved])
     return plateaus.variables([state.depth for state in saved], order, found)
@@ -193,7 +195,7 @@ def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str,
     kept = times if problem.keep_density else 1
     density = np.empty((kept, nodes, points))
     marginal = np.empty((times, points))
-    mean, length = np.empty((times, nodes)), np.empty((times, nodes))
+    mean, length = np.empty((times, nodes, *space.place)), np.empty((times, nodes))
     for index, state in enumerate(saved):
         moments = state.moments()
         mean[index], length[index] = space.locate(moments), np.linalg.norm(moments, axis=-1)
@@ -202,11 +204,19 @@ def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str,
         if joint is not None:
             density[index if kept == times else 0] = joint
     first = "time" if kept == times else "state"
+    symbol, unit = "θ" if space.name == "circle" else "x", layout.density_unit(space)
     return {
-        "density": Variable((first, "aux", "token"), density, "conditional density ρ(t, θ | z)", "1/rad"),
-        "marginal": Variable(("time", "token"), marginal, "token marginal μ(t, θ)", "1/rad"),
-        "conditional_mean": Variable(
-            ("time", "aux"), mean, "angle of the conditional mean ∫xρ(x|z)dx", "rad"
+        "density": layout.on_tokens(
+            space, (first, "aux"), density, f"conditional density ρ(t, {symbol} | z)", unit
+        ),
+        "marginal": layout.on_tokens(space, ("time",), marginal, f"token marginal μ(t, {symbol})", unit),
+        "conditional_mean": layout.at_places(
+            space,
+            ("time", "aux"),
+            mean,
+            "angle of the conditional mean ∫xρ(x|z)dx"
+            if not space.place
+            else "direction of the conditional mean ∫xρ(x|z)dx",
         ),
         "conditional_length": Variable(("time", "aux"), length, "length of the conditional mean", "1"),
     }

@@ -42,25 +42,26 @@ class Convolution:
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """Rotate, mix, multiply, rotate back."""
-        mixed = self.mixed(coefficients)
-        total = self._returned(mixed, self.multipliers)
-        return Sums(total, self._returned_field(mixed))
+        space, mixed = self.setting.space, self._turned(self.mixed(coefficients))
+        total = space.synthesise(space.apply_multipliers(mixed, self.multipliers))
+        return Sums(total, space.convolved_field(mixed, self.field_multipliers))
 
     def mixed(self, coefficients: FloatArray) -> FloatArray:
         """Coefficients, in the rotating frame, of the measure that each node attends to."""
         setting = self.setting
-        low = setting.weights * coefficients[:, : 2 * self.multipliers.size]
+        low = setting.weights * setting.low(coefficients, self.multipliers.shape[-1] - 1)
         angles = setting.attention.encoding.angles
         if angles is not None:
             low = setting.space.rotate(low, angles)
         return setting.mixer.mix(low)
 
-    def _returned(self, mixed: FloatArray, multipliers: ComplexArray) -> FloatArray:
-        space, angles = self.setting.space, self.setting.attention.encoding.angles
-        result = space.apply_multipliers(mixed, multipliers)
-        if angles is not None:
-            result = space.rotate(np.broadcast_to(result, (angles.size, result.shape[1])), -angles)
-        return space.synthesise(result)
+    def _turned(self, mixed: FloatArray) -> FloatArray:
+        """Rotate what was mixed into the frame of every query node."""
+        angles = self.setting.attention.encoding.angles
+        if angles is None:
+            return mixed
+        count = (len(angles), mixed.shape[1])
+        return self.setting.space.rotate(np.broadcast_to(mixed, count), -angles)
 
     def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
         """Node weights, multipliers of the field and (softmax) of the normaliser."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from meanfield_pde.bifurcations.densities import DensityFamily
 from meanfield_pde.bifurcations.verdict import branch_points_of, folds_of, is_stable, verdict
+from meanfield_pde.layout import at_places, density_unit, on_tokens
 from meanfield_pde.limits.law import rested
 from meanfield_pde.limits.measures import Tokens, distances
 from meanfield_pde.limits.tokens import TokenSystem
@@ -44,7 +45,7 @@ def assembled(
     variables = {
         name: variable
         for name, variable in grid(diagram.problem, space).items()
-        if name in {"aux", "aux_weight", "token", "token_weight"}
+        if name not in {"component", "encoding"} or (name == "component" and space.place)
     }
     variables |= (
         _points(diagram) | _states(diagram, space, progress) | _folds(diagram) | _branch_points(diagram)
@@ -110,8 +111,8 @@ def _states(diagram: Diagram, space: Space, progress: Callable[[str, float], Non
     """Limit maps; or token marginals, with their distances from the pushforwards."""
     family = diagram.family
     if not isinstance(family, DensityFamily):
-        places = [point.state % (2.0 * np.pi) for sheet in diagram.sheets for point in sheet.branch.points]
-        return {"map_position": Variable(("point", "aux"), np.stack(places), "limit map T(z)", "rad")}
+        places = [family.places(point.state) for sheet in diagram.sheets for point in sheet.branch.points]
+        return {"map_position": at_places(space, ("point", "aux"), np.stack(places), "limit map T(z)")}
     marginals, apart = [], []
     for sheet in diagram.sheets:
         progress(f"pushforwards along {sheet.name}", sheet.branch.points[0].value)
@@ -123,7 +124,7 @@ def _states(diagram: Diagram, space: Space, progress: Callable[[str, float], Non
             start, distance = _pushforward(family, space, point, coefficients, start)
             apart.append(distance)
     variables = {
-        "marginal": Variable(("point", "token"), np.stack(marginals), "token marginal", "1/rad"),
+        "marginal": on_tokens(space, ("point",), np.stack(marginals), "token marginal", density_unit(space)),
     }
     if diagram.problem.auxiliary.nodes.size > 1:
         variables["w2"] = Variable(("point",), np.array(apart), "W₂ of the token marginal to the pushforward")

@@ -140,7 +140,7 @@ class DensityFamily:
                 return np.asarray(coefficients[:, space.constant :].ravel())
             finest = problem.accuracy.max_resolution
             if space.resolution >= finest:
-                reason = f"the density needs more than solver.max_resolution = {finest} grid points"
+                reason = f"the density needs more than solver.max_resolution = {finest} {space.counted}"
                 raise StalledError(reason, state, float(size))
             wanted = min(finest, finer_resolution(space.resolution))
             space = space.resized(wanted)

@@ -87,6 +87,10 @@ class MapFamily:
         """Right singular vectors with small singular values."""
         return null_directions(np.asarray(self.jacobian(state, value)), share)[0]
 
+    def places(self, state: FloatArray) -> FloatArray:
+        """Angles T(z_j) in [0, 2π)."""
+        return state % (2.0 * np.pi)
+
     def begin(self) -> None:
         """Forget the neutral directions of another branch."""
         self._neutral = None

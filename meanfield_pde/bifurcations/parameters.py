@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde import encodings
+from meanfield_pde.building import build
 from meanfield_pde.errors import InputError
-from meanfield_pde.problem import Problem, build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from meanfield_pde.problem import Problem
 
 __all__ = ["PARAMETERS", "varied"]
 

@@ -25,7 +25,7 @@ NAMES = {
 
 def check(config: str, settings: Sequence[str], report: Report) -> None:
     """Do all that comes before solving: read, check, build, and tell what would be solved."""
-    from meanfield_pde.problem import build
+    from meanfield_pde.building import build
 
     configuration = load(config, parse_assignments(settings))
     problem = build(configuration)

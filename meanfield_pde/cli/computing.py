@@ -117,7 +117,7 @@ def _computed(
     report: Report,
     interrupted: Callable[[], bool],
 ) -> Outcome[Kept]:
-    from meanfield_pde.problem import build
+    from meanfield_pde.building import build
 
     problem = build(configuration)
     with searching(computation.quantity, interrupted, report) as progress:

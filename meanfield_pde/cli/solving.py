@@ -113,8 +113,8 @@ def _run(job: Job, report: Report, interrupted: Callable[[], bool]) -> None:
     configuration = job.configuration()
     resuming = job.resume and job.output.exists()
     check_output(job, configuration)
+    from meanfield_pde.building import build
     from meanfield_pde.checkpoint import Checkpoint
-    from meanfield_pde.problem import build
     from meanfield_pde.resumption import Resumption, resumption
 
     found = Resumption(None, None)

@@ -15,9 +15,11 @@ from meanfield_pde.config.tables import (
     bias_table,
     data_files,
     encoding_table,
+    grid_table,
     initial_points,
     initial_table,
     prompt_angles,
+    prompt_vectors,
 )
 
 __all__ = [
@@ -45,11 +47,13 @@ __all__ = [
     "encoding_table",
     "estimate_memory",
     "find_file",
+    "grid_table",
     "initial_points",
     "initial_table",
     "load",
     "loads",
     "parse_assignments",
     "prompt_angles",
+    "prompt_vectors",
     "read_table",
 ]

@@ -32,7 +32,8 @@ MatrixOfRows = Annotated[tuple[Row, ...], listing("a matrix, a list of rows of n
 class Head:
     """One head with all that it inherits: what the score and the value of the model are made of.
 
-    ``number`` counts from 0; ``written`` tells whether the head is a table of its own in the file.
+    ``number`` counts from 0; ``written`` tells whether the head is a table of its own in the file. Matrices
+    that are not given are None: the identity.
     """
 
     number: int
@@ -43,9 +44,9 @@ class Head:
     slope: float | None
     file: str | None
     dataset: str | None
-    query: Matrix
-    key: Matrix
-    value: Matrix
+    query: Matrix | None
+    key: Matrix | None
+    value: Matrix | None
 
     def place(self, key: str) -> str:
         """Name of a key of this head within [attention], as messages say it."""
@@ -101,11 +102,8 @@ class Attention(_HeadKeys):
                     raise RuleError(f"{place}{key}", f"is required{reason} and is missing")
         return self
 
-    def complete(self, dimension: int) -> tuple[Head, ...]:
-        """Return all heads, at least one, with what they inherit; matrices are the identity by default."""
-        identity = tuple(
-            tuple(float(row == column) for column in range(dimension)) for row in range(dimension)
-        )
+    def complete(self) -> tuple[Head, ...]:
+        """Return all heads, at least one, with what they inherit."""
         return tuple(
             Head(
                 number=number,
@@ -116,9 +114,9 @@ class Attention(_HeadKeys):
                 slope=self._inherited(head, "slope"),
                 file=self._inherited(head, "file"),
                 dataset=self._inherited(head, "dataset"),
-                query=self._inherited(head, "query") or identity,
-                key=self._inherited(head, "key") or identity,
-                value=self._inherited(head, "value") or identity,
+                query=self._inherited(head, "query"),
+                key=self._inherited(head, "key"),
+                value=self._inherited(head, "value"),
             )
             for number, head in enumerate(self.heads or (HeadTable(),))
         )

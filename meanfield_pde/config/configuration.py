@@ -9,7 +9,19 @@ from pydantic import PrivateAttr, model_validator
 from meanfield_pde.config.attention import Attention, Head, Matrix
 from meanfield_pde.config.base import Table
 from meanfield_pde.config.initial import Initial
-from meanfield_pde.config.schema import Auxiliary, Drift, Encoding, Noise, Output, Prompt, Solver, Time, Token
+from meanfield_pde.config.schema import (
+    DEFAULTS,
+    Auxiliary,
+    Drift,
+    Encoding,
+    Noise,
+    Output,
+    Prompt,
+    Solver,
+    Time,
+    Token,
+)
+from meanfield_pde.config.spaces import check_space
 from meanfield_pde.config.values import Line, RuleError
 from meanfield_pde.config.writing import toml
 
@@ -50,7 +62,7 @@ class Configuration(Table):
     @property
     def heads(self) -> tuple[Head, ...]:
         """All heads, at least one, with what they inherit from [attention]."""
-        return self.attention.complete(self.token.dimension)
+        return self.attention.complete()
 
     @property
     def nodes(self) -> int | None:
@@ -93,10 +105,28 @@ class Configuration(Table):
     def _tables_fit_together(self) -> Self:
         self._check_matrices()
         self._check_resolution()
+        check_space(self)
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _finest_resolution_of_the_space(cls, values: Any) -> Any:
+        """Fill in solver.max_resolution, which means another thing on every space."""
+        if not isinstance(values, dict):
+            return values
+        token, solver = values.get("token", {}), values.get("solver", {})
+        if not isinstance(token, dict) or not isinstance(solver, dict) or "max_resolution" in solver:
+            return values
+        space, resolution = token.get("space", "circle"), token.get("resolution")
+        if not isinstance(space, str) or space not in DEFAULTS or space == "circle":
+            return values
+        finest = DEFAULTS[space][1]
+        if isinstance(resolution, int) and not isinstance(resolution, bool):
+            finest = max(finest, resolution)
+        return values | {"solver": solver | {"max_resolution": finest}}
+
     def _check_matrices(self) -> None:
-        size = self.token.dimension
+        size = self.token.embedding
         tables: list[tuple[str, Any]] = [("", self.attention)]
         tables += [(f"heads[{index}].", head) for index, head in enumerate(self.attention.heads)]
         for place, table in tables:
@@ -119,11 +149,12 @@ class Configuration(Table):
                 value=finest,
                 table="solver",
             )
+        highest = self.token.highest_mode(finest)
         for mode in self.initial.modes or ():
-            if 2 * mode[0] >= finest and self.initial.kind == "fourier":
+            if max(abs(order) for order in mode[:-2]) >= highest and self.initial.kind == "fourier":
                 raise RuleError(
                     "modes",
-                    f"must have orders m below solver.max_resolution / 2 = {finest / 2:g}",
+                    f"must have orders m below {self.token.bound_of_modes} = {highest:g}",
                     value=mode,
                     table="initial",
                 )

@@ -20,27 +20,39 @@ from meanfield_pde.config.values import (
     number,
 )
 
-__all__ = ["Initial", "MixtureComponent"]
+__all__ = ["Initial", "MixtureComponent", "Mode", "PlaneMode", "check_fourier"]
 
 KINDS = ("uniform", "fourier", "vonmises", "mixture", "table", "points")
 
 
 def _mode_row(value: object) -> object:
     row = value if isinstance(value, (list, tuple)) else ()
-    order = row[0] if len(row) == 3 else None
-    whole = isinstance(order, (int, float)) and not isinstance(order, bool) and 1 <= order <= MOST
-    if order is None or not whole or order != int(order):
-        raise ValueError("must be a row [m, a, phi]: integer order m >= 1, amplitude, phase in radians")
-    return int(order), *row[1:]
+    if len(row) == 4 and all(_is_order(order, -MOST) for order in row[:2]) and any(row[:2]):
+        return int(row[0]), int(row[1]), *row[2:]
+    if len(row) != 3 or not _is_order(row[0], 1):
+        raise ValueError(
+            "must be a row [m, a, phi]: integer order m >= 1, amplitude, phase in radians "
+            "(torus of two angles: [m1, m2, a, phi])"
+        )
+    return int(row[0]), *row[1:]
 
 
-Mode = Annotated[tuple[int, Finite, Finite], BeforeValidator(_mode_row)]
+def _is_order(value: object, least: int) -> bool:
+    whole = isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= MOST
+    return whole and value == int(value)  # type: ignore[call-overload]
+
+
+PlaneMode = tuple[int, Finite, Finite]
+TorusMode = tuple[int, int, Finite, Finite]
+Mode = Annotated[PlaneMode | TorusMode, BeforeValidator(_mode_row)]
+Vector = Annotated[tuple[Finite, ...], listing("a vector, a list of numbers", least=2)]
+Center = Finite | Vector
 
 
 class MixtureComponent(Table):
     """One von Mises density of a mixture; weights are relative to their sum."""
 
-    center: Finite = 0.0
+    center: Center = 0.0
     concentration: NonNegative
     weight: Positive = 1.0
 
@@ -55,7 +67,7 @@ class Initial(Table):
             "vonmises": ("center", "concentration", "perturbation", "seed"),
             "mixture": ("components", "perturbation", "seed"),
             "table": ("file", "dataset", "perturbation", "seed"),
-            "points": ("angles", "weights", "file", "dataset", "weights_dataset"),
+            "points": ("angles", "points", "weights", "file", "dataset", "weights_dataset"),
         }
     }
     required: ClassVar[tuple[str, ...]] = ("modes", "concentration", "components")
@@ -64,7 +76,7 @@ class Initial(Table):
         Literal["uniform", "fourier", "vonmises", "mixture", "table", "points"], choice(*KINDS)
     ] = "uniform"
     modes: Annotated[tuple[Mode, ...], listing("a list of rows [m, a, phi]")] | None = None
-    center: Finite = 0.0
+    center: Center = 0.0
     concentration: NonNegative | None = None
     components: (
         Annotated[tuple[MixtureComponent, ...], listing("a list of tables, at least one component")] | None
@@ -73,6 +85,7 @@ class Initial(Table):
     dataset: Name | None = None
     weights_dataset: Name | None = None
     angles: Annotated[tuple[Finite, ...], listing("a list of angles in radians, at least one")] | None = None
+    points: Annotated[tuple[Vector, ...], listing("a list of vectors, at least one")] | None = None
     weights: Annotated[tuple[Positive, ...], listing("a list of numbers > 0, one per angle")] | None = None
     turns: Finite = 0.0
     perturbation: Annotated[float, number(least=0, below=1)] = 0.0
@@ -84,36 +97,39 @@ class Initial(Table):
             raise RuleError("file", 'is required with kind = "table" and is missing')
         if self.kind != "points":
             return self
-        if (self.angles is None) == (self.file is None):
-            raise RuleError("angles", "must be given, or file, and not both", value=self.angles)
-        if self.angles is None and self.weights is not None:
+        if sum(given is not None for given in (self.angles, self.points, self.file)) != 1:
+            raise RuleError(
+                "angles", "must be given, or points, or file, and not two of them", value=self.angles
+            )
+        given = self.angles or self.points
+        if given is None and self.weights is not None:
             raise RuleError("weights", "has no effect with file: use weights_dataset", value=self.weights)
         for key in ("dataset", "weights_dataset"):
             if self.file is None and getattr(self, key) is not None:
                 raise RuleError(key, "has no effect without file", value=getattr(self, key))
-        if self.weights is not None and self.angles is not None and len(self.weights) != len(self.angles):
+        if self.weights is not None and given is not None and len(self.weights) != len(given):
             raise RuleError(
                 "weights",
-                f"must have one entry per angle, that is {len(self.angles)} of them",
+                f"must have one entry per angle, that is {len(given)} of them",
                 value=self.weights,
             )
         return self
 
-    @model_validator(mode="after")
-    def _fourier_density_is_not_negative(self) -> Self:
-        if self.kind == "fourier" and self.modes:
-            least = _least_relative_density(self.modes)
-            # Sixteen points in the shortest wave and rounding: a density that touches zero passes.
-            if least < -1e-12 * len(self.modes):
-                raise RuleError(
-                    "modes",
-                    f"must give a density that is nowhere negative; 2 pi times it reaches {least:.3g}",
-                    value=self.modes,
-                )
-        return self
+
+def check_fourier(modes: tuple[PlaneMode, ...]) -> None:
+    """Raise ``RuleError`` where a Fourier density on the circle is negative somewhere."""
+    least = _least_relative_density(modes)
+    # Sixteen points in the shortest wave and rounding: a density that touches zero passes.
+    if least < -1e-12 * len(modes):
+        raise RuleError(
+            "modes",
+            f"must give a density that is nowhere negative; 2 pi times it reaches {least:.3g}",
+            value=modes,
+            table="initial",
+        )
 
 
-def _least_relative_density(modes: tuple[tuple[int, float, float], ...]) -> float:
+def _least_relative_density(modes: tuple[PlaneMode, ...]) -> float:
     """Minimum of 1 + Σ a cos(m(θ − φ)) over a grid."""
     if sum(abs(amplitude) for _, amplitude, _ in modes) <= 1:
         return 0.0

@@ -27,13 +27,14 @@ UNKNOWN_SYSTEM = 64 * 2**30
 def estimate_memory(configuration: Configuration, nodes: int) -> int:
     """Bytes that a solve needs at the resolution that it starts with.
 
-    ``8 (saved + 40) nodes resolution`` for the states, ``8 nodes²`` for every table of biases.
+    ``8 (saved + 40) nodes points`` for the states, ``8 nodes²`` for every table of biases.
     """
     states = configuration.time.states if configuration.output.density == "all" else 2
-    density = nodes * configuration.token.resolution * BYTES
+    points = configuration.token.points
+    density = nodes * points * BYTES
     dense = sum(head.bias == "table" for head in configuration.heads) * nodes**2 * BYTES
     # Diagnostics, marginal and conditional means are saved at every depth, whatever becomes of the density.
-    saved = configuration.time.states * (nodes * 2 + configuration.token.resolution + 20) * BYTES
+    saved = configuration.time.states * (nodes * 2 + points + 20) * BYTES
     return FIXED + (states + WORK_STATES) * density + saved + dense
 
 
@@ -42,11 +43,16 @@ def check_memory(configuration: Configuration, nodes: int) -> None:
     needed, available = estimate_memory(configuration, nodes), available_memory()
     if needed <= available:
         return
+    grid = f"{nodes} nodes x {configuration.token.points} {_what(configuration)}"
     raise InputError(
         f"{configuration.label}: {_largest(configuration, nodes)}: needs about {_size(needed)} of memory and "
-        f"{_size(available)} are available ({nodes} nodes x {configuration.token.resolution} angles, "
+        f"{_size(available)} are available ({grid}, "
         f"{configuration.time.states} saved states); lower {_what_to_lower(configuration)}"
     )
+
+
+def _what(configuration: Configuration) -> str:
+    return "angles" if configuration.token.space == "circle" else "grid points"
 
 
 def _largest(configuration: Configuration, nodes: int) -> str:

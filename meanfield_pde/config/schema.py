@@ -25,28 +25,111 @@ from meanfield_pde.config.values import (
     number,
 )
 
-__all__ = ["Auxiliary", "Drift", "Encoding", "Noise", "Output", "Prompt", "Solver", "Time", "Token"]
+__all__ = [
+    "DEFAULTS",
+    "Auxiliary",
+    "Drift",
+    "Encoding",
+    "Noise",
+    "Output",
+    "Prompt",
+    "Solver",
+    "Time",
+    "Token",
+]
 
 FINEST = 2**20
 """Largest resolution accepted at all: far beyond what a density that is worth resolving needs."""
 
 Resolution = Annotated[int, integer(least=8, most=FINEST)]
+LARGEST_DIMENSION = 1000
+#: Where tokens may live: resolution to begin with, finest resolution, and dimension by default.
+DEFAULTS: dict[str, tuple[int, int, int | None]] = {
+    "circle": (128, 4096, None),
+    "sphere": (31, 255, 3),
+    "zonal": (64, 1024, 3),
+    "torus": (64, 512, 2),
+}
+Vector = Annotated[tuple[Finite, ...], listing("a vector, a list of numbers", least=2)]
+Points = Annotated[tuple[Vector, ...], listing("a list of vectors, at least one")]
 Angles = Annotated[tuple[Finite, ...], listing("a list of angles in radians, at least one")]
 Weights = Annotated[tuple[Positive, ...], listing("a list of numbers > 0, one per angle")]
 
 
 class Token(Table):
-    """Token space and the resolution that the computation starts from."""
+    """Token space and the resolution that the computation starts from.
 
-    later: ClassVar[frozenset[str]] = frozenset({"dimension"})
+    ``resolution`` counts grid points (circle, torus: per axis) or is the highest degree (sphere, zonal).
+    ``dimension`` is d for spheres in R^d, and the number of angles of a torus.
+    """
 
-    space: Annotated[Literal["circle"], choice("circle", later=("sphere", "zonal", "torus"))] = "circle"
+    options: ClassVar[Options] = {
+        "space": {
+            "circle": (),
+            "sphere": ("dimension",),
+            "zonal": ("dimension",),
+            "torus": ("dimension",),
+        }
+    }
+
+    space: Annotated[
+        Literal["circle", "sphere", "zonal", "torus"], choice("circle", "sphere", "zonal", "torus")
+    ] = "circle"
     resolution: Resolution = 128
+    dimension: Annotated[int, integer(least=1, most=LARGEST_DIMENSION)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_space(cls, values: Any) -> Any:
+        space = values.get("space", "circle") if isinstance(values, dict) else None
+        if not isinstance(space, str) or space not in DEFAULTS:
+            return values  # wrong: its own error is the one to report
+        resolution, _, dimension = DEFAULTS[space]
+        filled = {"resolution": resolution} | values
+        return filled if dimension is None else {"dimension": dimension} | filled
+
+    @model_validator(mode="after")
+    def _dimension_of_the_space(self) -> Self:
+        if self.dimension is None:
+            return self
+        if self.space == "torus" and self.dimension > 2:
+            raise RuleError("dimension", 'must be 1 or 2 with space = "torus"', value=self.dimension)
+        if self.space != "torus" and self.dimension < 2:
+            raise RuleError("dimension", f'must be >= 2 with space = "{self.space}"', value=self.dimension)
+        return self
 
     @property
-    def dimension(self) -> int:
-        """Dimension d of the space that holds the tokens as unit vectors."""
-        return 2
+    def embedding(self) -> int:
+        """Dimension of the space that holds the tokens as vectors."""
+        if self.space == "torus":
+            return 2 * (self.dimension or 2)
+        return self.dimension or 2
+
+    @property
+    def planes(self) -> int:
+        """Number of planes that rotary encodings turn."""
+        return self.embedding // 2
+
+    @property
+    def points(self) -> int:
+        """Grid points, about."""
+        per_axis = {"circle": 1.0, "zonal": 1.5, "sphere": 4.5, "torus": 1.0}[self.space]
+        two = (self.space == "sphere" and self.dimension == 3) or (self.space == "torus" and not self.is_line)
+        return int(per_axis * self.resolution ** (2 if two else 1))
+
+    def highest_mode(self, finest: int) -> float:
+        """Bound of the orders that the finest resolution may hold."""
+        return finest / 2 if self.space in {"circle", "torus"} else finest
+
+    @property
+    def bound_of_modes(self) -> str:
+        """The same, in words."""
+        return "solver.max_resolution / 2" if self.space in {"circle", "torus"} else "solver.max_resolution"
+
+    @property
+    def is_line(self) -> bool:
+        """Whether the space is a circle, whose points are angles."""
+        return self.space == "circle" or (self.space == "torus" and self.dimension == 1)
 
 
 class Auxiliary(Table):
@@ -103,7 +186,7 @@ class Encoding(Table):
         Literal["ring", "line", "sinusoidal", "table"], choice("ring", "line", "sinusoidal", "table")
     ] = "ring"
     amplitude: Finite = 1.0
-    frequency: Finite | None = None
+    frequency: Finite | Annotated[tuple[Finite, ...], listing("a list of frequencies")] | None = None
     file: Name | None = None
     dataset: Name | None = None
     components: Annotated[tuple[Index, ...], listing("a list of component numbers from 0")] | None = None
@@ -120,9 +203,8 @@ class Encoding(Table):
 class Prompt(Table):
     """Fixed tokens that all others attend to."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"points"})
-
     angles: Angles | None = None
+    points: Points | None = None
     weights: Weights | None = None
     fraction: Annotated[float, number(least=0, below=1)]
     per_node: Name | None = None
@@ -134,7 +216,7 @@ class Prompt(Table):
         if self.per_node is None:
             self._check_shared()
             return self
-        for key in ("angles", "weights", "positions"):
+        for key in ("angles", "points", "weights", "positions"):
             if getattr(self, key) is not None:
                 raise RuleError(
                     key,
@@ -144,21 +226,30 @@ class Prompt(Table):
         return self
 
     def _check_shared(self) -> None:
-        if self.angles is None:
-            raise RuleError("angles", "is required (or per_node, for one prompt per node) and is missing")
+        if self.angles is None and self.points is None:
+            raise RuleError(
+                "angles", "is required (or points, or per_node, for one prompt per node) and is missing"
+            )
+        if self.angles is not None and self.points is not None:
+            raise RuleError("points", "must be given, or angles, and not both", value=self.points)
         if self.per_node_dataset is not None:
             raise RuleError("per_node_dataset", "has no effect without per_node", value=self.per_node_dataset)
         for key in ("weights", "positions"):
             values = getattr(self, key)
-            if values is not None and len(values) != len(self.angles):
+            if values is not None and len(values) != self.tokens:
                 raise RuleError(
-                    key, f"must have one entry per angle, that is {len(self.angles)} of them", value=values
+                    key, f"must have one entry per angle, that is {self.tokens} of them", value=values
                 )
+
+    @property
+    def tokens(self) -> int:
+        """Number of shared prompt tokens."""
+        return len(self.angles or self.points or ())
 
     @property
     def shares(self) -> tuple[float, ...]:
         """Weights of the shared prompt tokens, normalised to sum 1; equal when none are given."""
-        weights = self.weights or (1.0,) * len(self.angles or ())
+        weights = self.weights or (1.0,) * self.tokens
         return tuple(weight / sum(weights) for weight in weights)
 
 
@@ -173,24 +264,16 @@ def _constant_parameters(value: object) -> object:
 
 
 class Drift(Table):
-    """Feed-forward drift with fixed parameters on the fields 1, cos θ, sin θ, …, cos Kθ, sin Kθ."""
+    """Feed-forward drift with fixed parameters on the tangential fields of the space up to a degree.
+
+    On the circle 1, cos θ, sin θ, …, cos Kθ, sin Kθ.
+    """
 
     later: ClassVar[frozenset[str]] = frozenset({"activation", "width", "seed", "intervals"})
 
     features: Annotated[Literal["harmonics"], choice("harmonics", later=("perceptron",))] = "harmonics"
     degree: Index
     parameters: Annotated[tuple[Finite, ...], BeforeValidator(_constant_parameters)]
-
-    @model_validator(mode="after")
-    def _one_parameter_per_field(self) -> Self:
-        expected = 2 * self.degree + 1
-        if len(self.parameters) != expected:
-            raise RuleError(
-                "parameters",
-                f"must have 2 degree + 1 = {expected} entries, has {len(self.parameters)}",
-                value=self.parameters,
-            )
-        return self
 
 
 class Noise(Table):

@@ -32,14 +32,15 @@ def check_scores(configuration: Configuration, longest: float | None = None) -> 
         Largest |p(z)|; by default what the amplitude of a formula gives, 0 for tables.
     """
     length = _formula_length(configuration) if longest is None else longest
-    most = configuration.solver.max_resolution / 2
+    token = configuration.token
+    most = token.highest_mode(configuration.solver.max_resolution)
     for head in configuration.heads:
         exponent = _exponent(head, length)
         modes = modes_of_scores(exponent)
         if modes > most:
             raise InputError(
                 f"{configuration.label}: [attention] {head.place('beta')}: scores of size {exponent:.3g} "
-                f"need about {modes:.3g} modes, more than solver.max_resolution / 2 = {most:g}: "
+                f"need about {modes:.3g} modes, more than {token.bound_of_modes} = {most:g}: "
                 f"lower beta or the encoding, or raise solver.max_resolution; got {head.beta:g}"
             )
 
@@ -54,6 +55,8 @@ def _exponent(head: Head, length: float) -> float:
     return head.beta * _norm(head.query) * _norm(head.key) * (1 + length)
 
 
-def _norm(matrix: Matrix) -> float:
+def _norm(matrix: Matrix | None) -> float:
     """Largest absolute row sum: an upper bound of what the matrix does to a coordinate."""
+    if matrix is None:
+        return 1.0
     return max(sum(map(abs, row)) for row in matrix)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from meanfield_pde.config.attention import Head
     from meanfield_pde.config.configuration import Configuration
     from meanfield_pde.config.schema import Encoding
+    from meanfield_pde.spaces import Space
 
 __all__ = [
     "AuxiliaryTable",
@@ -23,10 +24,12 @@ __all__ = [
     "bias_table",
     "data_files",
     "encoding_table",
+    "grid_table",
     "initial_points",
     "initial_table",
     "named_files",
     "prompt_angles",
+    "prompt_vectors",
 ]
 
 MASS_TOLERANCE = 1e-6
@@ -82,7 +85,7 @@ def encoding_table(configuration: Configuration, nodes: int) -> NDArray[np.float
         The number of rows is not the number of nodes, there are fewer columns than the dimension of the
         tokens, or ``components`` asks for one that does not exist.
     """
-    table, dimension = configuration.encoding, configuration.token.dimension
+    table, dimension = configuration.encoding, configuration.token.embedding
     what = f"{configuration.label}: [encoding]"
     path = find_file(table.file or "", configuration.source, f"{what} file")
     rows = read_table(path, table.dataset, f"{what} file")
@@ -96,7 +99,7 @@ def encoding_table(configuration: Configuration, nodes: int) -> NDArray[np.float
 
 
 def _check_components(configuration: Configuration, shape: tuple[int, ...]) -> None:
-    components, dimension = configuration.encoding.components, configuration.token.dimension
+    components, dimension = configuration.encoding.components, configuration.token.embedding
     if components is None:
         return
     what = f"{configuration.label}: [encoding] components"
@@ -150,6 +153,42 @@ def prompt_angles(configuration: Configuration, nodes: int) -> NDArray[np.float6
     return _column(read_table(path, dataset, what), nodes, what)
 
 
+def prompt_vectors(configuration: Configuration, nodes: int) -> NDArray[np.float64]:
+    """Read unit vectors of ``prompt.per_node`` where tokens are vectors, shape (nodes, d).
+
+    Raises
+    ------
+    InputError
+        There is not one vector per node, or one has not the length 1 (torus: pairs of length 1).
+    """
+    import numpy as np
+
+    prompt = configuration.prompt
+    name, dataset = (prompt.per_node, prompt.per_node_dataset) if prompt is not None else (None, None)
+    what = f"{configuration.label}: [prompt] per_node"
+    path = find_file(name or "", configuration.source, what)
+    return _unit_vectors(configuration, np.asarray(read_table(path, dataset, what)), (nodes,), what)
+
+
+def _unit_vectors(
+    configuration: Configuration, vectors: NDArray[np.float64], shape: tuple[int, ...], what: str
+) -> NDArray[np.float64]:
+    import numpy as np
+
+    token = configuration.token
+    wanted = (*shape, token.embedding)
+    if vectors.shape != wanted:
+        raise InputError(f"{what}: must have the shape {wanted}, found {vectors.shape}")
+    parts = vectors.reshape(*shape, -1, 2) if token.space == "torus" else vectors
+    wrong = np.abs(np.linalg.norm(parts, axis=-1) - 1.0).max()
+    if not wrong <= MASS_TOLERANCE:
+        unit = "pairs of length 1" if token.space == "torus" else "vectors of length 1"
+        raise InputError(f"{what}: must hold {unit}, found one off by {wrong:.3g}")
+    if token.space == "zonal" and np.any(vectors[..., 1:]):
+        raise InputError(f"{what}: must lie on the axis e_1 of zonal spheres")
+    return vectors
+
+
 def initial_table(configuration: Configuration, nodes: int) -> NDArray[np.float64]:
     """Densities of ``initial.kind = "table"`` on the angles 2πi/N, shape (1, N) or (nodes, N).
 
@@ -181,6 +220,35 @@ def initial_table(configuration: Configuration, nodes: int) -> NDArray[np.float6
     return densities
 
 
+def grid_table(configuration: Configuration, nodes: int, space: Space) -> NDArray[np.float64]:
+    """Densities of ``initial.kind = "table"`` on the grid of ``token.resolution``, (1 or nodes, points).
+
+    Raises
+    ------
+    InputError
+        The shape is not that of the grid, a value is negative, or a mass differs from 1 by more than 1e-6.
+    """
+    import numpy as np
+
+    what = f"{configuration.label}: [initial]"
+    path = find_file(configuration.initial.file or "", configuration.source, f"{what} file")
+    densities = read_table(path, configuration.initial.dataset, f"{what} file")
+    shape = tuple(axis.values.size for axis in space.axes)
+    if densities.shape not in {shape, (nodes, *shape)}:
+        raise InputError(
+            f"{what} file: must have the shape {shape} of the grid of token.resolution, or one such table "
+            f"per node ({nodes}), {path.name} has the shape {densities.shape}"
+        )
+    flat = densities.reshape(-1, space.weights.size)
+    wrong = np.abs(flat @ space.weights - 1.0).max()
+    if densities.min() < 0 or not wrong <= MASS_TOLERANCE:
+        raise InputError(
+            f"{what} file: must hold densities >= 0 with integral 1 to {MASS_TOLERANCE:g}, {path.name} has "
+            f"the least value {densities.min():.3g} and a mass {wrong:.3g} off"
+        )
+    return flat
+
+
 def initial_points(
     configuration: Configuration, nodes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -194,6 +262,8 @@ def initial_points(
     import numpy as np
 
     table, what = configuration.initial, f"{configuration.label}: [initial]"
+    if not (configuration.token.is_line or configuration.token.space == "zonal"):
+        return _initial_vectors(configuration, nodes)
     if table.angles is not None:
         angles = np.array([table.angles])
         return angles, np.ones_like(angles) if table.weights is None else np.array([table.weights])
@@ -213,6 +283,37 @@ def initial_points(
             f"and the least {masses.min():g}"
         )
     return angles, masses
+
+
+def _initial_vectors(
+    configuration: Configuration, nodes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return vectors (1 or nodes, tokens, d) and masses (…, tokens)."""
+    import numpy as np
+
+    table, what = configuration.initial, f"{configuration.label}: [initial]"
+    if table.points is not None:
+        points = np.array(table.points, dtype=np.float64)[None]
+        masses = np.ones(points.shape[:2]) if table.weights is None else np.array([table.weights])
+        return points, masses
+    path = find_file(table.file or "", configuration.source, f"{what} file")
+    points = read_table(path, table.dataset, f"{what} file")
+    points = points[None] if points.ndim == 2 else points
+    if points.ndim != 3 or points.shape[0] not in {1, nodes} or points.size == 0:
+        raise InputError(
+            f"{what} file: must have the shape (tokens, {configuration.token.embedding}), or one such table "
+            f"per node ({nodes}), {path.name} has the shape {points.shape}"
+        )
+    points = _unit_vectors(configuration, points, points.shape[:2], f"{what} file")
+    if table.weights_dataset is None:
+        return points, np.ones(points.shape[:2])
+    masses = np.atleast_2d(read_table(path, table.weights_dataset, f"{what} weights_dataset"))
+    if masses.shape not in {points.shape[:2], (1, points.shape[1])} or masses.min() <= 0:
+        raise InputError(
+            f"{what} weights_dataset: must hold numbers > 0, one per token, found the shape {masses.shape} "
+            f"and the least {masses.min():g}"
+        )
+    return points, masses
 
 
 def data_files(configuration: Configuration) -> tuple[Path, ...]:

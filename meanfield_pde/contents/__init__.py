@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.contents.bifurcation import check_bifurcation
+from meanfield_pde.contents.grid import token_dims
 from meanfield_pde.contents.limit import GROUP as LIMIT
 from meanfield_pde.contents.limit import check_limit
 from meanfield_pde.contents.rules import check_numbers
@@ -16,7 +17,7 @@ from meanfield_pde.errors import InputError
 if TYPE_CHECKING:
     from meanfield_pde.records import Record
 
-__all__ = ["KINDS", "LAST_ONLY", "LIMIT", "SOLUTION", "check", "check_numbers", "kind_of"]
+__all__ = ["KINDS", "LAST_ONLY", "LIMIT", "SOLUTION", "check", "check_numbers", "kind_of", "token_dims"]
 
 #: What the root attribute ``kind`` may say; files without it are older, and hold a solution.
 KINDS = ("solution", "limit", "bifurcation")

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield_pde.contents.grid import GRID, NUMBER, TEXTS, check_coordinates, check_mass, check_weights
+from meanfield_pde.contents.grid import (
+    GRID,
+    NUMBER,
+    TEXTS,
+    check_coordinates,
+    check_mass,
+    check_weights,
+    flat,
+    laid_out,
+)
 from meanfield_pde.contents.rules import (
     Datasets,
     Dimensions,
@@ -62,14 +71,16 @@ _ATTRIBUTES: Mapping[str, Any] = {
     **dict.fromkeys(("seconds", "parameter_from", "parameter_to", "sigma"), NUMBER),
     "resolution": int,
 }
-_FURTHER: Mapping[str, Any] = dict.fromkeys(("period", "spinodal_low", "spinodal_high"), NUMBER)
+_FURTHER: Mapping[str, Any] = dict.fromkeys(("period", "spinodal_low", "spinodal_high"), NUMBER) | {
+    "dimension": int
+}
 
 
 def check_bifurcation(record: Record) -> None:
     """Raise InputError where a record is no bifurcation diagram, or contradicts itself."""
     check_attributes(record, _ATTRIBUTES, _FURTHER)
-    _DATASETS.check(record)
-    check_coordinates(record, "token")
+    _DATASETS.check(record, lambda datasets: laid_out(datasets, record))
+    check_coordinates(record)
     check_weights(record)
     _check_attributes(record)
     _check_branches(record)
@@ -78,7 +89,8 @@ def check_bifurcation(record: Record) -> None:
         if name in record and (record[name] < 0).any():
             raise InputError(f"dataset {name!r} must be >= 0")
     if "marginal" in record:
-        check_mass("marginal", record["marginal"], record["token_weight"])
+        weights = record["token_weight"]
+        check_mass("marginal", flat(record["marginal"], weights), weights.ravel())
     elif "map_position" not in record:
         raise InputError("no dataset 'marginal' nor 'map_position': one of them must say what each point is")
 

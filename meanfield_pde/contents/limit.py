@@ -14,6 +14,8 @@ from meanfield_pde.contents.grid import (
     check_mass,
     check_mean,
     check_weights,
+    flat,
+    laid_out,
 )
 from meanfield_pde.contents.rules import (
     VISIBLE,
@@ -98,9 +100,9 @@ _FURTHER = ("w1", "w2", "noise_rate", "compared_depth")
 
 def check_limit(record: Record) -> None:
     """Raise InputError where a record is no limit, or contradicts itself."""
-    check_attributes(record, _ROOT_ATTRIBUTES, {"period": NUMBER})
-    _ROOT.check(record)
-    check_coordinates(record, "token")
+    check_attributes(record, _ROOT_ATTRIBUTES, {"period": NUMBER, "dimension": int})
+    _ROOT.check(record, lambda datasets: laid_out(datasets, record))
+    check_coordinates(record)
     check_weights(record)
     if GROUP not in record.groups:
         raise InputError(f"no group {GROUP!r}; there are {', '.join(record.groups) or 'none'}")
@@ -112,7 +114,7 @@ def check_group(record: Record) -> None:
     group = record.groups[GROUP]
     try:
         _check_attributes(group)
-        _datasets(group).check(group)
+        _datasets(group).check(group, lambda datasets: laid_out(datasets, record))
         _check_sizes(group, record.sizes)
         if "limit_density" in group:
             _check_law(group, record["token_weight"], record["aux_weight"])
@@ -124,8 +126,8 @@ def check_group(record: Record) -> None:
 
 
 def _check_sizes(group: Record, outer: Mapping[str, int]) -> None:
-    for name in ("aux", "token"):
-        if group.sizes.get(name, outer[name]) != outer[name]:
+    for name in group.sizes.keys() & outer.keys():
+        if group.sizes[name] != outer[name]:
             raise InputError(
                 f"dimension {name!r} must have the size {outer[name]} of the file, found {group.sizes[name]}"
             )
@@ -164,8 +166,11 @@ def _check_attributes(group: Record) -> None:
 
 
 def _check_law(group: Record, token_weight: FloatArray, aux_weight: FloatArray) -> None:
-    density, marginal = group["limit_density"], group["limit_marginal"]
-    check_mass("limit_density", density, token_weight)
+    density, marginal = (
+        flat(group["limit_density"], token_weight),
+        flat(group["limit_marginal"], token_weight),
+    )
+    check_mass("limit_density", density, token_weight.ravel())
     check_mean("limit_marginal", marginal, "limit_density", density, aux_weight)
 
 
@@ -185,7 +190,7 @@ def _check_atoms(group: Record, period: float) -> None:
         raise InputError("dataset 'atom_mass' must be >= 0 and sum to 1 for every node")
     if (mass[places >= atoms] != 0).any():
         raise InputError("dataset 'atom_mass' must be 0 beyond the number of 'atoms'")
-    final = np.take_along_axis(position, np.minimum(places, atoms - 1), axis=1)
+    final = position[np.arange(len(position))[:, None], np.minimum(places, atoms - 1)]
     if not (np.abs(position - final) <= VISIBLE).all():
         raise InputError("dataset 'atom_position' must repeat the last one beyond the number of 'atoms'")
     if "pushforward_map" not in group:
@@ -193,7 +198,9 @@ def _check_atoms(group: Record, period: float) -> None:
     if (atoms != 1).any():
         raise InputError("dataset 'pushforward_map' must be there only if 'atoms' is 1 for every node")
     away = np.abs(group["pushforward_map"] - position[:, 0])
-    if not (np.minimum(away % period, -away % period) <= VISIBLE).all():
+    if position.ndim == 2:
+        away = np.minimum(away % period, -away % period)
+    if not (away <= VISIBLE).all():
         raise InputError("dataset 'pushforward_map' must be 'atom_position'")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -60,12 +60,18 @@ class Datasets:
     undefined: frozenset[str] = frozenset()
     needs: Mapping[str, Iterable[str]] = field(default_factory=dict)
 
-    def check(self, record: Record) -> None:
-        """Raise InputError for datasets that are missing, of other dimensions or of other numbers."""
-        record.require(self.required)
-        optional = {name: dims for name, dims in self.optional.items() if name in record}
+    def check(
+        self, record: Record, laid_out: Callable[[Mapping[str, Dimensions]], Mapping[str, Dimensions]]
+    ) -> None:
+        """Raise InputError for datasets that are missing, of other dimensions or of other numbers.
+
+        ``laid_out`` gives dimensions as they are on the token space of the record.
+        """
+        required = laid_out(self.required)
+        record.require(required)
+        optional = laid_out({name: dims for name, dims in self.optional.items() if name in record})
         record.require(optional)
-        for name in (*self.required, *optional):
+        for name in (*required, *optional):
             self._check_type(name, record[name])
             _check_finite(name, record[name], undefined=name in self.undefined)
             for other in self.needs.get(name, ()):

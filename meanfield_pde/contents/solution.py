@@ -12,6 +12,8 @@ from meanfield_pde.contents.grid import (
     check_mass,
     check_mean,
     check_weights,
+    flat,
+    laid_out,
 )
 from meanfield_pde.contents.limit import GROUP, check_group
 from meanfield_pde.contents.rules import Datasets, Dimensions, check_attributes, check_order
@@ -89,7 +91,17 @@ _DATASETS = Datasets(SOLUTION, _OPTIONAL, counts=_COUNTS, undefined=_UNDEFINED)
 _FURTHER: Mapping[str, Any] = {
     **dict.fromkeys(("status", "method", "method_reason", "switch_reason", "density_kind", "space"), str),
     **dict.fromkeys(
-        ("resolution", "steps", "rejected", "evaluations", "labels", "atoms", "first_order_steps"), int
+        (
+            "resolution",
+            "dimension",
+            "steps",
+            "rejected",
+            "evaluations",
+            "labels",
+            "atoms",
+            "first_order_steps",
+        ),
+        int,
     ),
     **dict.fromkeys(
         ("seconds", "period", "w1", "w2", "switched_at", "conceded", "negative_mass_cut"), NUMBER
@@ -99,15 +111,16 @@ _FURTHER: Mapping[str, Any] = {
 
 def check_solution(record: Record) -> None:
     """Raise InputError where a record is no solution, or contradicts itself."""
-    record.require(SOLUTION)
+    record.require(laid_out(SOLUTION, record))
     check_attributes(record, TEXTS, _FURTHER)
-    _DATASETS.check(record)
-    check_coordinates(record, "time", "token")
+    _DATASETS.check(record, lambda datasets: laid_out(datasets, record))
+    check_coordinates(record, "time")
     _check_last_state(record)
     check_order(record["order_parameter"], record["conditional_concentration"])
     check_weights(record)
-    density, marginal = record["density"], record["marginal"]
-    check_mass("density", density, record["token_weight"], float(abs(record["mass_error"]).max()))
+    weights = record["token_weight"]
+    density, marginal = flat(record["density"], weights), flat(record["marginal"], weights)
+    check_mass("density", density, weights.ravel(), float(abs(record["mass_error"]).max()))
     check_mean("marginal", marginal[-len(density) :], "density", density, record["aux_weight"])
     if GROUP in record.groups:
         check_group(record)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meanfield_pde import layout
 from meanfield_pde.energies import scattered_energy
 from meanfield_pde.limits.measures import OBSERVED, Tokens, distances, spread
 from meanfield_pde.limits.tables import (
@@ -72,11 +73,19 @@ def _group(found: Found, space: Space) -> Record:
     problem = found.problem
     density, marginal, measures = _density(found, space)
     variables: dict[str, Variable] = {
-        "limit_density": Variable(
-            ("aux", "token"), density, "density of the limit law ρ(x|z); Dirac masses as a histogram", "1/rad"
+        "limit_density": layout.on_tokens(
+            space,
+            ("aux",),
+            density,
+            "density of the limit law ρ(x|z); Dirac masses as a histogram",
+            layout.density_unit(space),
         ),
-        "limit_marginal": Variable(
-            ("token",), problem.auxiliary.mean(density), "token marginal of the limit law", "1/rad"
+        "limit_marginal": layout.on_tokens(
+            space,
+            (),
+            problem.auxiliary.mean(density),
+            "token marginal of the limit law",
+            layout.density_unit(space),
         ),
     }
     law = law_group(problem, found.law, marginal)
@@ -113,7 +122,7 @@ def _density(found: Found, space: Space) -> tuple[FloatArray, Tokens, dict[str, 
     if found.state is None:
         raise ValueError("limit: there is neither a law nor a state to tell of")
     joint = found.state.joint(space)
-    places = np.asarray(next(iter(space.coordinates.values())))
+    places = space.locate(space.points)
     marginal = Tokens(places, auxiliary.mean(joint) * space.weights)
     return joint, marginal, {**_chosen(dict(found.state.diagnostics)), **spread(space, marginal)}
 
@@ -153,7 +162,8 @@ def _stability(found: Found) -> dict[str, Variable]:
         moving = spectrum.direction.reshape(found.problem.auxiliary.nodes.size, -1)
         constants = np.zeros((len(moving), equation.space.constant))
         direction = equation.space.synthesise(np.concatenate([constants, moving], axis=1))
-        variables = spectrum_variables(spectrum.eigenvalues, ("aux", "token"), direction)
+        shown = layout.on_tokens(equation.space, ("aux",), direction, "")
+        variables = spectrum_variables(spectrum.eigenvalues, shown.dims, shown.values)
     elif found.law is not None:
         residual, stable = found.law.residual, found.law.stable
         direction = padded(found.law, found.law.direction, 0.0)

@@ -64,11 +64,11 @@ def _velocity(field: ScatteredField, atoms: Atoms) -> tuple[FloatArray, FloatArr
     velocity = field.field.velocity(coefficients)[..., 0]
     if field.drift is not None:
         velocity = velocity + field.drift[:, 0]
-    angles = np.asarray(next(iter(space.coordinates.values())))
+    angles = space.axes[0].values
     if angles.size >= FINEST:
         return angles, velocity
     fine = space.resized(FINEST)
-    return np.asarray(next(iter(fine.coordinates.values()))), _refined(velocity, FINEST)
+    return fine.axes[0].values, _refined(velocity, FINEST)
 
 
 def _refined(values: FloatArray, points: int) -> FloatArray:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.contents import LIMIT
+from meanfield_pde.contents import LIMIT, token_dims
 from meanfield_pde.errors import InputError
 from meanfield_pde.limits.assembly import law_group
 from meanfield_pde.limits.find import DIRECTED, Found, Search, find
@@ -95,25 +95,28 @@ def beside_limit(space: Space, record: Record, limit: Record) -> Record:
     kept = {
         name: variable
         for name, variable in group.variables.items()
-        if "token" not in variable.dims and "rung" not in variable.dims
+        if not {"rung", *token_dims(limit)} & set(variable.dims)
     }
     attributes = dict(group.attributes)
     if "atom_position" in group:
-        law = Tokens(
-            group["atom_position"].ravel(), (limit["aux_weight"][:, None] * group["atom_mass"]).ravel()
-        )
+        law = _shared(space, group["atom_position"], limit["aux_weight"][:, None] * group["atom_mass"])
         attributes |= distances(space, last_marginal(space, record), law)
     return _joined(space, record, Record(kept, attributes))
 
 
 def _joined(space: Space, record: Record, group: Record) -> Record:
     """Add last state and its measures to the group, and the group to the record."""
-    density = record["density"][-1]
+    density, marginal = record.variables["density"], record.variables["marginal"]
     shown = {
-        "limit_density": Variable(
-            ("aux", "token"), density, "conditional densities that are compared", "1/rad"
+        "limit_density": replace(
+            density,
+            dims=density.dims[1:],
+            values=density.values[-1],
+            long_name="conditional densities that are compared",
         ),
-        "limit_marginal": Variable(("token",), record["marginal"][-1], "token marginal compared", "1/rad"),
+        "limit_marginal": replace(
+            marginal, dims=marginal.dims[1:], values=marginal.values[-1], long_name="token marginal compared"
+        ),
     }
     attributes = {
         **group.attributes,
@@ -129,14 +132,14 @@ def last_marginal(space: Space, record: Record) -> Tokens:
     """Token marginal of the last state as points: the labels where there are any, else quantiles."""
     weights = record["aux_weight"]
     if "position" in record and "label_weight" in record:
-        return _shared(record["position"][-1], weights[:, None] * record["label_weight"])
-    marginal = record["marginal"][-1]
+        return _shared(space, record["position"][-1], weights[:, None] * record["label_weight"])
+    marginal = record["marginal"][-1].ravel()
+    grid = space.resized(int(record.attributes["resolution"]))
     if record.attributes.get("density_kind") == "histogram":
-        return _shared(record["token"], marginal * record["token_weight"])
-    grid = space.resized(marginal.size)
-    return Tokens.of_density(grid, grid.resized(3 * marginal.size).pad(grid.analyse(marginal)))
+        return _shared(space, grid.locate(grid.points), marginal * record["token_weight"].ravel())
+    return Tokens.of_density(grid, grid.wider().pad(grid.analyse(marginal)))
 
 
-def _shared(places: FloatArray, masses: FloatArray) -> Tokens:
+def _shared(space: Space, places: FloatArray, masses: FloatArray) -> Tokens:
     held = masses.ravel() > 0.0
-    return Tokens(places.ravel()[held], masses.ravel()[held])
+    return Tokens(places.reshape(-1, *space.place)[held], masses.ravel()[held])

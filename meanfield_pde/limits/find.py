@@ -193,13 +193,19 @@ def _drawn(problem: Problem, seed: int) -> Initial:
         shape = (auxiliary.nodes.size, tokens.places.shape[1])
         masses = np.broadcast_to(tokens.masses / tokens.masses.sum(axis=1, keepdims=True), shape)
         chosen = (np.cumsum(masses, axis=1) < levels[:, None]).sum(axis=1).clip(max=shape[1] - 1)
-        places = np.take_along_axis(np.broadcast_to(tokens.places, shape), chosen[:, None], axis=1)
-        return replace(problem.initial, tokens=Tokens(places, np.ones_like(places)))
+        everywhere = np.broadcast_to(tokens.places, (*shape, *tokens.places.shape[2:]))
+        places = everywhere[np.arange(shape[0]), chosen][:, None]
+        return replace(problem.initial, tokens=Tokens(places, np.ones((shape[0], 1))))
     space = problem.space.at_least(3 * problem.initial.degree)
     coefficients = problem.initial.coefficients(space, auxiliary)
-    rows = [space.quantiles(row) for row in coefficients]
-    places = np.array([[row[int(level * row.size)]] for row, level in zip(rows, levels, strict=True)])
-    return Initial(problem.initial.profile, tokens=Tokens(places, np.ones_like(places)))
+    places = []
+    for row, level in zip(coefficients, levels, strict=True):
+        points, masses = space.equivalent(row)
+        below = np.cumsum(masses / masses.sum())
+        places.append(points[min(int(np.searchsorted(below, level, side="right")), masses.size - 1)])
+    return Initial(
+        problem.initial.profile, tokens=Tokens(np.array(places)[:, None], np.ones((len(places), 1)))
+    )
 
 
 def _same(first: AtomicLaw, second: AtomicLaw) -> bool:

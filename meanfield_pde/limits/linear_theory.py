@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Growth", "degree_block", "growth_rates", "uniform_equation", "uniform_is_stationary"]
 
-#: Grid on which rates are evaluated, and the largest degree that is reported.
-RESOLUTION, DEGREES = 192, 12
+#: Degree of the grid on which rates are evaluated, on lines and elsewhere, and the largest that is reported.
+LINE, SURFACE, DEGREES = 64, 16, 12
 #: Largest velocity of the uniform law, relative to the largest there may be, that is rounding.
 ROUNDING = 1e-11
 
@@ -46,9 +46,9 @@ class Growth:
         return int(self.degrees[fastest]) if self.rates[fastest] > 0.0 else 0
 
 
-def uniform_equation(problem: Problem, resolution: int = RESOLUTION) -> tuple[Equation, FloatArray]:
+def uniform_equation(problem: Problem) -> tuple[Equation, FloatArray]:
     """Equation on a grid that resolves the leading modes of the kernel, with the uniform law there."""
-    space = problem.space.resized(max(resolution, problem.space.resolution))
+    space = problem.space.at_least(LINE if problem.space.is_line else SURFACE)
     nodes = problem.auxiliary.nodes.size
     return problem.equation(space), np.tile(space.uniform(), (nodes, 1))
 

@@ -35,7 +35,7 @@ POINT = 1e-14
 
 @dataclass(frozen=True)
 class Tokens:
-    """A token marginal as weighted points: coordinates and masses, (tokens,) each."""
+    """A token marginal as weighted points: places (tokens, *place) and masses (tokens,)."""
 
     places: FloatArray
     masses: FloatArray
@@ -43,8 +43,7 @@ class Tokens:
     @staticmethod
     def of_density(space: Space, coefficients: FloatArray) -> Tokens:
         """Points of equal mass in the place of a density."""
-        places = space.quantiles(coefficients)
-        return Tokens(places, np.full(places.size, 1.0 / places.size))
+        return Tokens(*space.equivalent(coefficients))
 
     @staticmethod
     def of_atoms(auxiliary: Auxiliary, atoms: Atoms) -> Tokens:

@@ -79,7 +79,8 @@ def _advance(method: Spectral, depth: float, between: Callable[[float], None]) -
         if reason == "guard":
             finest = method.problem.accuracy.max_resolution
             raise UnsettledError(
-                f"limit: the densities need more than solver.max_resolution = {finest} grid points at depth "
+                f"limit: the densities need more than solver.max_resolution = {finest} "
+                f"{method.problem.space.counted} at depth "
                 f"{method.depth:.4g}; raise it, or raise noise.sigma",
                 method.state(),
             )

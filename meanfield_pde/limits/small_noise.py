@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from meanfield_pde.limits.measures import Tokens, distances
 from meanfield_pde.limits.settling import settle
 from meanfield_pde.limits.stationary import Stationary, stationary
@@ -65,7 +63,7 @@ def _rung(problem: Problem, law: AtomicLaw, found: Stationary) -> Rung:
 def conditional_square(problem: Problem, law: AtomicLaw, found: Stationary) -> float:
     """Σ_j w_j ∫ d(x, T(z_j))² ρ(x|z_j) dx, for a map."""
     space = found.equation.space
-    places = np.asarray(next(iter(space.coordinates.values())))
-    squares = space.distance(places[None, :], law.places[:, None]) ** 2
+    places = space.locate(space.points)
+    squares = space.distance(places[None], law.places[:, None]) ** 2
     density = space.synthesise(found.coefficients)
     return float(problem.auxiliary.mean((density * squares) @ space.weights))

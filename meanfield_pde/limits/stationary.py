@@ -101,7 +101,8 @@ def stationary(problem: Problem, equation: Equation, coefficients: FloatArray) -
         if finer is None:
             finest = problem.accuracy.max_resolution
             raise ComputationError(
-                f"the stationary density needs more than solver.max_resolution = {finest} grid points; "
+                f"the stationary density needs more than solver.max_resolution = {finest} "
+                f"{equation.space.counted}; "
                 "raise it, or raise noise.sigma"
             )
         equation, coefficients = finer, finer.space.pad(found)

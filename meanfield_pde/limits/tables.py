@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.energies import scattered_energy
+from meanfield_pde.layout import at_places
 from meanfield_pde.records import Variable
 
 if TYPE_CHECKING:
@@ -30,17 +31,17 @@ def padded(law: AtomicLaw, values: FloatArray, fill: float | None = None) -> Flo
 
 def law_variables(law: AtomicLaw) -> dict[str, Variable]:
     """Tabulate number, places, masses and curvatures of the atoms, and the map where every node has one."""
-    shape = ("aux", "atom")
+    shape, space = ("aux", "atom"), law.system.problem.space
     variables = {
         "atoms": Variable(("aux",), law.counts.astype(np.int64), "atoms of the limit law at z"),
-        "atom_position": Variable(shape, padded(law, law.places), "angle of an atom", "rad"),
+        "atom_position": at_places(space, shape, padded(law, law.places), "place of an atom"),
         "atom_mass": Variable(shape, padded(law, law.system.masses, 0.0), "mass of an atom"),
         "atom_curvature": Variable(
             shape, padded(law, law.curvature, np.nan), "curvature κ = −∂V/∂x in the frozen field"
         ),
     }
     if law.is_map:
-        variables["pushforward_map"] = Variable(("aux",), law.places, "limit map T(z)", "rad")
+        variables["pushforward_map"] = at_places(space, ("aux",), law.places, "limit map T(z)")
         variables["curvature"] = Variable(("aux",), law.curvature, "curvature κ(z) = −∂V/∂x at T(z)")
     return variables
 
@@ -66,7 +67,8 @@ def maps_variables(maps: Sequence[LimitMap]) -> dict[str, Variable]:
     laws = [one.law for one in maps]
     total = sum(one.starts for one in maps)
     nodes = laws[0].system.starts.size - 1
-    places = [law.places if law.is_map else np.full(nodes, np.nan) for law in laws]
+    shape = (nodes, *laws[0].places.shape[1:])
+    places = [law.places if law.is_map else np.full(shape, np.nan) for law in laws]
     energies = [scattered_energy(law.system.field, law.atoms) for law in laws]
     series = {
         "map_energy": (np.array(energies), "interaction energy"),
@@ -79,7 +81,8 @@ def maps_variables(maps: Sequence[LimitMap]) -> dict[str, Variable]:
         name: Variable(("map",), values, f"limit law of several starts: {text}")
         for name, (values, text) in series.items()
     }
-    variables["map_position"] = Variable(("map", "aux"), np.stack(places), "limit maps T(z)", "rad")
+    space = laws[0].system.problem.space
+    variables["map_position"] = at_places(space, ("map", "aux"), np.stack(places), "limit maps T(z)")
     return variables
 
 

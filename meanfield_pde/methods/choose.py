@@ -75,7 +75,8 @@ def _with_noise(problem: Problem) -> Choice:
         finest = problem.accuracy.max_resolution
         return Choice(
             FiniteVolume.start(problem),
-            f"sigma = {problem.sigma:g} > 0, but the initial density is too rough for {finest} grid points",
+            f"sigma = {problem.sigma:g} > 0, but the initial density is too rough for {finest} "
+            f"{problem.space.counted}",
         )
     beta = max(head.beta for head in problem.attention.heads)
     return Choice(

@@ -260,7 +260,7 @@ def resolved_start(problem: Problem) -> tuple[Space, FloatArray]:
         space = space.resized(min(finest, finer_resolution(space.resolution)))
     raise ComputationError(
         f"the initial density needs more than solver.max_resolution = {finest} "
-        "grid points; raise it, or choose a smoother initial density"
+        f"{problem.space.counted}; raise it, or choose a smoother initial density"
     )
 
 
@@ -269,7 +269,7 @@ def _resolved(problem: Problem, space: Space) -> FloatArray | None:
     last = space.resolution == problem.accuracy.max_resolution
     try:
         coefficients = problem.initial.coefficients(space, problem.auxiliary)
-        wide = problem.initial.coefficients(space.resized(3 * space.resolution), problem.auxiliary)
+        wide = problem.initial.coefficients(space.wider(), problem.auxiliary)
     except InputError:
         if last:
             raise

@@ -73,6 +73,10 @@ class Space(Protocol):
         """Size of the grid as the configuration counts it."""
 
     @property
+    def dimension(self) -> int:
+        """Dimension d of the space R^d that holds the tokens (not of its reduced form, where it has one)."""
+
+    @property
     def counted(self) -> str:
         """What ``resolution`` counts, in words: "grid points" or "degrees"."""
 
@@ -161,7 +165,7 @@ class Space(Protocol):
         """Differentiate rotated functions by the angle, (d(d − 1)/2 or fewer, rows, coefficients)."""
 
     def rotations(self, angles: FloatArray) -> FloatArray:
-        """Matrices (rows, d, d) of the rotations that ``rotate`` performs, angles (rows,) or (rows, planes)."""
+        """Matrices (rows, d, d) of what ``rotate`` does, for angles (rows,) or (rows, planes)."""
 
     def first_moment(self, coefficients: FloatArray) -> FloatArray:
         """First moment ∫ x ρ(x) dx, (..., d)."""
@@ -199,7 +203,7 @@ class Space(Protocol):
         """Multiply coefficients by multipliers of ``convolution``."""
 
     def convolved_field(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
-        """Components (..., points, d − 1) of the field of ``convolution`` for densities (..., coefficients)."""
+        """Components (..., points, d − 1) of the field of ``convolution``, from (..., coefficients)."""
 
     def resized(self, resolution: int) -> Space:
         """Return the same space on another grid."""

@@ -47,6 +47,7 @@ class Circle:
     name: str = "circle"
     constant: int = 2
     period: float | None = TURN
+    dimension: int = 2
     counted: str = "grid points"
     fields_by: Literal["frame", "embedding", "points"] = "frame"
     volume_unit: str = "rad"

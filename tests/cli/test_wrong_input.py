@@ -40,12 +40,46 @@ APPENDED = {
     "table given as a number": ("noise = 1", ["noise", "must be a table", "got 1"]),
     "title is a number": ("title = 3", ["title", "must be a text", "got 3"]),
     "title with control characters": ('title = "a\\u0000b"', ["title", "control characters"]),
-    "space of a later version": (
-        '[token]\nspace = "sphere"',
-        ["[token] space", "not available yet", '"sphere"'],
-    ),
     "space that nobody knows": ('[token]\nspace = "disk"', ["[token] space", '"circle"', 'got "disk"']),
-    "dimension is for later": ("[token]\ndimension = 5", ["[token] dimension", "not available yet"]),
+    "dimension of a circle": ("[token]\ndimension = 5", ["[token] dimension", "has no effect", "circle"]),
+    "dimension of a torus": (
+        '[token]\nspace = "torus"\ndimension = 3',
+        ["[token] dimension", "1 or 2", "got 3"],
+    ),
+    "dimension of a point": (
+        '[token]\nspace = "zonal"\ndimension = 1',
+        ["[token] dimension", ">= 2", "got 1"],
+    ),
+    "densities beyond the sphere": ('[token]\nspace = "sphere"\ndimension = 8', ["[initial] kind", "points"]),
+    "rotary on a zonal sphere": (
+        '[token]\nspace = "zonal"\n[encoding]\nkind = "rotary"\nfrequency = 1.0',
+        ["[encoding] kind", "axis", '"rotary"'],
+    ),
+    "ring on a zonal sphere": (
+        '[token]\nspace = "zonal"\n[encoding]\nkind = "additive"\nshape = "ring"',
+        ["[encoding] shape", "axis", '"ring"'],
+    ),
+    "frequencies of other planes": (
+        '[token]\nspace = "torus"\n[encoding]\nkind = "rotary"\nfrequency = [1.0, 2.0, 3.0]',
+        ["[encoding] frequency", "2", "[1.0, 2.0, 3.0]"],
+    ),
+    "centre that is no unit vector": (
+        '[token]\nspace = "sphere"\n[initial]\nkind = "vonmises"\nconcentration = 1.0\n'
+        "center = [1.0, 1.0, 0.0]",
+        ["[initial] center", "length 1", "[1.0, 1.0, 0.0]"],
+    ),
+    "centre with too few components": (
+        '[token]\nspace = "sphere"\n[initial]\nkind = "vonmises"\nconcentration = 1.0\ncenter = [1.0, 0.0]',
+        ["[initial] center", "3 components", "[1.0, 0.0]"],
+    ),
+    "prompt angles on a sphere": (
+        '[token]\nspace = "sphere"\n[prompt]\nangles = [0.0]\nfraction = 0.1',
+        ["[prompt] angles", "points", "[0.0]"],
+    ),
+    "finite volumes on a sphere": (
+        '[token]\nspace = "sphere"\n[solver]\nmethod = "finite-volume"',
+        ["[solver] method", "line", '"finite-volume"'],
+    ),
     "resolution too small": ("[token]\nresolution = 2", ["[token] resolution", ">= 8", "got 2"]),
     "resolution not an integer": (
         "[token]\nresolution = 64.0",
@@ -142,9 +176,9 @@ APPENDED = {
         '[prompt]\nangles = [0.0]\nper_node = "x.h5"\nfraction = 0.1',
         ["[prompt] angles", "per_node"],
     ),
-    "prompt points are for spheres": (
+    "prompt points on a circle": (
         "[prompt]\npoints = [[1.0, 0.0]]\nfraction = 0.1",
-        ["[prompt] points", "not available yet"],
+        ["[prompt] points", "angles", "[[1.0, 0.0]]"],
     ),
     "drift of a later version": (
         '[drift]\nfeatures = "perceptron"\ndegree = 1\nparameters = [1.0, 1.0, 1.0]',

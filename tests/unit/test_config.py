@@ -130,7 +130,7 @@ def test_defaults():
     assert configuration.noise.sigma == 0.0
     assert configuration.time.states == 101
     (head,) = configuration.heads
-    assert (head.beta, head.bias, head.query) == (4.0, "none", ((1.0, 0.0), (0.0, 1.0)))
+    assert (head.beta, head.bias, head.query) == (4.0, "none", None)  # the identity
 
 
 def test_heads_inherit_what_they_leave_out():

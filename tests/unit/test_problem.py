@@ -9,10 +9,11 @@ import pytest
 from meanfield_pde import auxiliary, config, encodings, evolution, initial
 from meanfield_pde.attention import Alibi, Attention, Causal, Head, NoBias, Prompt, Table, Window, Within
 from meanfield_pde.attention.field import AttentionField
+from meanfield_pde.building import build
 from meanfield_pde.drift import harmonics
 from meanfield_pde.errors import InputError
 from meanfield_pde.initial import Initial
-from meanfield_pde.problem import Accuracy, Problem, build
+from meanfield_pde.problem import Accuracy, Problem
 from meanfield_pde.spaces.circle import Circle
 from tests.cases import modes_of, unit_vectors
 
