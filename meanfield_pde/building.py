@@ -104,8 +104,9 @@ def _encoding(configuration: Configuration, auxiliary: Auxiliary) -> Encoding:
         return encodings.none()
     if table.kind == "rotary":
         frequency = table.frequency or 0.0
-        single = isinstance(frequency, tuple) and len(frequency) == 1
-        return encodings.rotary(auxiliary.nodes, frequency[0] if single else frequency)
+        if isinstance(frequency, tuple) and len(frequency) == 1:
+            (frequency,) = frequency
+        return encodings.rotary(auxiliary.nodes, frequency)
     shifts = _shifts(configuration, auxiliary)
     if table.corruption:
         noise = np.random.default_rng(table.seed).standard_normal(shifts.shape)

@@ -28,11 +28,17 @@ SKETCH = 256
 
 Indices = npt.NDArray[np.intp]
 Sampler = Callable[[np.random.Generator, int], FloatArray]
+Body = Callable[[FloatArray], FloatArray]
 
 
-def support(queries: FloatArray, shifts: FloatArray) -> FloatArray:
-    """Largest exponent max_p ⟨ξ, p⟩ + |ξ| of every ξ, (n,), over keys p + y with |y| = 1."""
-    return np.asarray((queries @ shifts.T).max(axis=1) + np.linalg.norm(queries, axis=1))
+def length(queries: FloatArray) -> FloatArray:
+    """|ξ| of every ξ, (n,): the largest ⟨ξ, y⟩ over |y| = 1."""
+    return np.asarray(np.linalg.norm(queries, axis=-1))
+
+
+def support(queries: FloatArray, shifts: FloatArray, body: Body = length) -> FloatArray:
+    """Largest exponent max_p ⟨ξ, p⟩ + h(ξ) of every ξ, (n,), over keys p + y, with h the largest ⟨ξ, y⟩."""
+    return np.asarray((queries @ shifts.T).max(axis=1) + body(queries))
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,8 @@ class Skeleton:
     charge: FloatArray
 
     @staticmethod
-    def build(queries: FloatArray, keys: FloatArray, shifts: FloatArray, tolerance: float) -> Skeleton:
-        """Choose skeleton points among candidates: columns first, then rows."""
-        bound = support(queries, shifts)
+    def build(queries: FloatArray, keys: FloatArray, bound: FloatArray, tolerance: float) -> Skeleton:
+        """Choose skeleton points among candidates: columns first, then rows; ``bound`` as ``support``."""
         kernel = np.exp(queries @ keys.T - bound[:, None])
         columns = _pivots(kernel, tolerance)
         rows = linalg.qr(kernel[:, columns].T, mode="r", pivoting=True)[1][: columns.size]
@@ -69,9 +74,9 @@ class Skeleton:
         """Charges (..., rank) of measures with these probes ∫ e^{⟨ξ_l,w⟩ − h(ξ_l)} dm, (..., rank)."""
         return np.asarray((probes @ self.probe.T) @ self.charge.T)
 
-    def errors(self, queries: FloatArray, keys: FloatArray, shifts: FloatArray) -> FloatArray:
+    def errors(self, queries: FloatArray, keys: FloatArray, bound: FloatArray) -> FloatArray:
         """Errors (queries, keys) of the kernel, or of the kernel times the key where those are larger."""
-        bound = support(queries, shifts)[:, None]
+        bound = bound[:, None]
         charges = self.charges(np.exp(keys @ self.queries.T - self.support))
         weights = np.exp(queries @ self.keys.T - bound)
         exact = np.exp(queries @ keys.T - bound)
@@ -84,7 +89,7 @@ class Skeleton:
 def fit(
     start: tuple[FloatArray, FloatArray],
     draw: tuple[Sampler, Sampler],
-    shifts: FloatArray,
+    largest: Body,
     tolerance: float,
     accepted: float,
 ) -> Skeleton | None:
@@ -96,8 +101,8 @@ def fit(
         Candidate queries and keys, (n, d) each: a few times the rank, the extreme ones among them.
     draw
         For queries and keys: ``draw(rng, count)`` gives random points of the set, (count, d).
-    shifts
-        Shifts p that bound the exponents, as in `support`.
+    largest
+        Largest exponent of queries over all keys, (n, d) to (n,), as `support`.
     tolerance
         Pivots that are kept, relative to the largest.
     accepted
@@ -112,9 +117,9 @@ def fit(
     rng = np.random.default_rng(0)
     queries, keys = start
     for _ in range(ROUNDS):
-        skeleton = Skeleton.build(queries, keys, shifts, tolerance)
+        skeleton = Skeleton.build(queries, keys, largest(queries), tolerance)
         more_queries, more_keys = (sample(rng, SAMPLES) for sample in draw)
-        errors = skeleton.errors(more_queries, more_keys, shifts)
+        errors = skeleton.errors(more_queries, more_keys, largest(more_queries))
         if errors.max() <= SINGLE * accepted and np.sqrt((errors**2).mean(axis=1)).max() <= accepted:
             return skeleton
         queries = np.concatenate([queries, more_queries[_largest(errors.max(axis=1), accepted)]])

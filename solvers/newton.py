@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -66,20 +67,26 @@ def _iterate(residual: Callable[[FloatArray], FloatArray], state: FloatArray) ->
 def _damped(
     residual: Callable[[FloatArray], FloatArray],
     last: _Iterate,
+    along: Callable[[float], FloatArray],
     part: float,
-    step: FloatArray,
     halvings: int,
 ) -> _Iterate | None:
     """Take this part of the step, halved until the residual falls as it should; None if it never does."""
     for _ in range(halvings + 1):
-        trial = _iterate(residual, last.state + part * step)
+        trial = _iterate(residual, along(part))
         if trial.size < (1.0 - SHARE_OF_DECREASE * part) * last.size:
             return trial
         part *= 0.5
     return None
 
 
-def newton(
+def _moved(
+    move: Callable[[FloatArray, FloatArray], FloatArray], state: FloatArray, step: FloatArray, part: float
+) -> FloatArray:
+    return move(state, part * step)
+
+
+def newton(  # noqa: PLR0913 (options of one call)
     residual: Callable[[FloatArray], FloatArray],
     jacobian: Callable[[FloatArray], Jacobian],
     start: FloatArray,
@@ -88,6 +95,7 @@ def newton(
     most: int = 30,
     border: Callable[[FloatArray], Border] | Border | None = None,
     longest: float = math.inf,
+    move: Callable[[FloatArray, FloatArray], FloatArray] = np.add,
 ) -> Root:
     r"""Solve r(u) = 0 by steps J dx + Cᵀs = −r, R dx + Ds = 0, halved until the residual falls.
 
@@ -108,6 +116,9 @@ def newton(
         as rows. The multipliers s vanish with the residual where the symmetry is exact.
     longest
         Largest entry that a step may have; longer ones are scaled down.
+    move
+        State after a step: the sum, or where states are points of a manifold and steps tangent to it, (n,), a
+        retraction (Absil, Mahony & Sepulchre 2008, chapter 4).
 
     Raises
     ------
@@ -127,7 +138,8 @@ def newton(
                 return _ended(last, count, tolerance, str(error))
             within = last.size <= tolerance
             part = 1.0 / max(1.0, float(np.max(np.abs(step))) / longest)
-            trial = _damped(residual, last, part, step, 0 if within else HALVINGS)
+            along = partial(_moved, move, last.state, step)
+            trial = _damped(residual, last, along, part, 0 if within else HALVINGS)
             if trial is None:
                 return _ended(last, count, tolerance, "no step lowers the residual")
             settled = within and trial.size > REST * last.size

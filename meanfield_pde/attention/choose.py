@@ -14,7 +14,6 @@ from meanfield_pde.attention.pairwise import Pairwise
 from meanfield_pde.attention.plain import Plain
 from meanfield_pde.attention.skeleton import Cover, reach, skeleton
 from meanfield_pde.errors import InputError
-from solvers.lowrank import support
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
@@ -68,7 +67,7 @@ def _shifted(setting: Setting, shifts: FloatArray, tolerance: float) -> Operator
 def _worthwhile(setting: Setting, shifts: FloatArray) -> bool:
     """Whether the factored kernel, of the rank that is to be expected, beats all pairs of nodes."""
     nodes, points = len(shifts), len(setting.space.points)
-    longest = reach(shifts)
+    longest = reach(setting.space, shifts)
     largest = float(np.linalg.norm(setting.metric, 2)) * longest
     width = setting.space.width(setting.degree(largest))
     rank = _expected_rank(setting, largest * longest)
@@ -102,5 +101,5 @@ def _factored(setting: Setting, shifts: FloatArray, tolerance: float, accepted: 
     if found is None:
         return None
     factored = Factored(setting, found, shifts)
-    lowest = support(cover.queries(np.random.default_rng(4), 512), cover.outer).min()
+    lowest = cover.largest(cover.queries(np.random.default_rng(4), 512)).min()
     return factored if lowest - factored.offset.max() > -EXPONENT_RANGE else None

@@ -32,7 +32,7 @@ class Convolution:
     @cached_property
     def offset(self) -> FloatArray:
         """β|B| + peak of the bias."""
-        exponent = np.linalg.norm(self.setting.metric @ self.setting.space.points[0])
+        exponent = self.setting.space.support(self.setting.metric @ self.setting.space.points[0])
         return np.asarray(exponent + self.setting.mixer.peak)
 
     @property

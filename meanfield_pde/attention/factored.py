@@ -72,7 +72,8 @@ class Factored:
 
         def bound(rows: slice) -> FloatArray:
             exponents = (points + self.shifts[rows][:, None]) @ self.setting.metric.T
-            return support(exponents.reshape(-1, points.shape[1]), outer).reshape(-1, len(points))
+            flat = exponents.reshape(-1, points.shape[1])
+            return support(flat, outer, self.setting.space.support).reshape(-1, len(points))
 
         return np.asarray(np.concatenate(each(bound, len(self.shifts))) + self.setting.mixer.peak)
 
@@ -99,22 +100,29 @@ class Factored:
 
     @cached_property
     def _spectral(self) -> FloatArray | None:
-        """Coefficients of the factors of normaliser and field, (rank, coefficients · d), with one exponent.
+        """Coefficients of normaliser and field, (rank, parts · coefficients), with one exponent for all points.
 
-        None where they are hardly fewer than the points of the grid, or where one exponent for all points
-        would cost the digits of queries whose own is much smaller.
+        The parts are the normaliser and the components of the field along the frame where these are smooth,
+        else those of the vector. None where they are hardly fewer than the points of the grid, or where one
+        exponent would cost the digits of queries whose own is much smaller.
         """
         space, coarse = self.setting.space, self._coarse
         if coarse.eigenvalues.size > FEWER * len(space.points) or not self.setting.encoded:
             return None
+        if space.fields_by == "points":
+            return None
         sample = spread(self.shifts, HULL)
         exponents = ((space.points + sample[:, None]) @ self.setting.metric.T).reshape(-1, sample.shape[1])
-        own = support(exponents, sample).reshape(len(sample), -1).min(axis=1)
+        own = support(exponents, sample, space.support).reshape(len(sample), -1).min(axis=1)
         columns = ((sample @ self.setting.metric.T) @ self.skeleton.keys.T).max(axis=1)
         if (columns + self._highest - own).max() > LOST_EXPONENT:
             return None
         factor = np.exp(self._coarse_rows - self._highest).T
-        along = np.einsum("ied,kd->eki", coarse.frame @ self.setting.head.value, self.skeleton.keys)
+        value = self.setting.head.value
+        if space.fields_by == "frame":
+            along = np.einsum("ied,kd->eki", coarse.frame @ value, self.skeleton.keys)
+        else:
+            along = np.broadcast_to((self.skeleton.keys @ value.T).T[:, :, None], (len(value), *factor.shape))
         return np.concatenate([coarse.analyse(part) for part in (factor, *(factor * along))], axis=1)
 
     @cached_property
@@ -137,7 +145,7 @@ class Factored:
     def key_factor(self) -> FloatArray:
         """w_ζ e^{⟨ξ_l, p_ζ⟩ + |ξ_l| − h(ξ_l)}, (aux, rank)."""
         queries = self.skeleton.queries
-        exponents = self.shifts @ queries.T + np.linalg.norm(queries, axis=1) - self.skeleton.support
+        exponents = self.shifts @ queries.T + self.setting.space.support(queries) - self.skeleton.support
         return np.asarray(self.setting.weights * np.exp(exponents))
 
     @cached_property
@@ -162,18 +170,21 @@ class Factored:
 
     def _synthesised(self, charges: FloatArray, spectral: FloatArray) -> Sums:
         """Normaliser and field from coefficients."""
-        space = self.setting.space
-        points, dimension = space.points.shape
+        space, width = self.setting.space, self._coarse.eigenvalues.size
+        points, tangents = space.frame.shape[:2]
         total, field = (
             np.empty((len(self.shifts), points)),
-            np.empty((len(self.shifts), points, dimension - 1)),
+            np.empty((len(self.shifts), points, tangents)),
         )
 
         def synthesise(rows: slice) -> None:
-            parts = np.split(self._seen(charges, rows) @ spectral, dimension, axis=1)
-            total[rows] = space.synthesise(parts[0])
-            for component, part in enumerate(parts[1:]):
-                field[rows, :, component] = space.synthesise(part)
+            parts = (self._seen(charges, rows) @ spectral).reshape(-1, spectral.shape[1] // width, width)
+            total[rows] = space.synthesise(parts[:, 0])
+            if space.fields_by == "embedding":
+                field[rows] = space.tangential(parts[:, 1:])
+                return
+            for component in range(tangents):
+                field[rows, :, component] = space.synthesise(parts[:, 1 + component])
 
         each(synthesise, len(self.shifts))
         return Sums(total, field)

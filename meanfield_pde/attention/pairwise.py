@@ -37,7 +37,7 @@ class Pairwise:
 
     @cached_property
     def _length(self) -> FloatArray:
-        return np.asarray(np.linalg.norm(self._exponents, axis=-1))
+        return self.setting.space.support(self._exponents)
 
     @cached_property
     def _degree(self) -> int:

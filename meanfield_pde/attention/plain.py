@@ -39,7 +39,7 @@ class Plain:
 
     @cached_property
     def _length(self) -> FloatArray:
-        return np.asarray(np.linalg.norm(self._exponents, axis=-1))
+        return self.setting.space.support(self._exponents)
 
     @cached_property
     def _degree(self) -> int:

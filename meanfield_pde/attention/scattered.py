@@ -45,13 +45,13 @@ def _resolution(space: Space, attention: Attention, head: Head) -> int:
     if head.kernel is not None:
         return _sampled_resolution(space, attention, head, head.kernel)
     nearby = NEARBY if attention.encoding.is_shifted else np.inf
-    return space.interpolation_resolution(largest_exponent(attention, head), INTERPOLATION, nearby)
+    return space.interpolation_resolution(largest_exponent(space, attention, head), INTERPOLATION, nearby)
 
 
-def largest_exponent(attention: Attention, head: Head) -> float:
+def largest_exponent(space: Space, attention: Attention, head: Head) -> float:
     """Largest |ξ| = |βB E_z(x)| of a query."""
     shifts = attention.encoding.shifts
-    longest = 1.0 if shifts is None else 1.0 + float(np.linalg.norm(shifts, axis=1).max())
+    longest = space.radius + (0.0 if shifts is None else float(np.linalg.norm(shifts, axis=1).max()))
     return head.beta * float(np.linalg.norm(head.metric, 2)) * longest
 
 
@@ -104,7 +104,7 @@ class ScatteredField:
         attention = self.field.attention
         if any(head.kernel is not None for head in attention.heads):
             return None
-        largest = max(largest_exponent(attention, head) for head in attention.heads)
+        largest = max(largest_exponent(self.space, attention, head) for head in attention.heads)
         return self.space.degree(1.1 * largest + 2.0, MODE_TOLERANCE)
 
     def velocity(self, atoms: Atoms) -> FloatArray:

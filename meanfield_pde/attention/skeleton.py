@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from solvers.lowrank import Skeleton, fit
+from solvers.lowrank import Skeleton, fit, support
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.operators import Setting
+    from meanfield_pde.spaces import Space
 
 __all__ = ["Cover", "reach", "skeleton"]
 
@@ -28,9 +29,9 @@ MARGIN = 1.05
 GRID = 2000
 
 
-def reach(shifts: FloatArray) -> float:
-    """Bound of the length of an encoded token, 1 + max |p|."""
-    return 1.0 + float(np.linalg.norm(shifts, axis=1).max())
+def reach(space: Space, shifts: FloatArray) -> float:
+    """Bound of the length of an encoded token, |x| + max |p|."""
+    return space.radius + float(np.linalg.norm(shifts, axis=1).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,17 +41,23 @@ class Cover:
     metric: FloatArray
     shifts: FloatArray
     points: FloatArray
+    space: Space
 
     @staticmethod
     def of(setting: Setting, shifts: FloatArray) -> Cover:
         """Return keys and queries on a grid that resolves the kernel, whatever the grid of the equation."""
-        degree = setting.space.degree(float(np.linalg.norm(setting.metric, 2)) * reach(shifts), 1e-15)
-        return Cover(setting.metric, shifts, setting.space.covering(degree))
+        space = setting.space
+        degree = space.degree(float(np.linalg.norm(setting.metric, 2)) * reach(space, shifts), 1e-15)
+        return Cover(setting.metric, shifts, space.covering(degree), space)
 
     @property
     def exponent(self) -> float:
         """Bound of the exponents |ξ||w|."""
-        return float(np.linalg.norm(self.metric, 2)) * reach(self.shifts) ** 2
+        return float(np.linalg.norm(self.metric, 2)) * reach(self.space, self.shifts) ** 2
+
+    def largest(self, queries: FloatArray) -> FloatArray:
+        """Largest exponent of queries over all keys, (n,)."""
+        return support(queries, self.outer, self.space.support)
 
     @cached_property
     def outer(self) -> FloatArray:
@@ -96,7 +103,8 @@ class Cover:
 
     @cached_property
     def _content(self) -> bytes:
-        return b"".join(array.tobytes() for array in (self.metric, self.shifts, self.points))
+        content = b"".join(array.tobytes() for array in (self.metric, self.shifts, self.points))
+        return content + f"{self.space.name} {self.space.dimension}".encode()
 
     def __hash__(self) -> int:
         return hash(self._content)
@@ -120,7 +128,7 @@ def skeleton(cover: Cover, rank: float, tolerance: float, accepted: float) -> Sk
         np.concatenate([cover.thickened(grid @ cover.metric.T, rng), cover.queries(rng, count)]),
         np.concatenate([grid, cover.keys(rng, count)]),
     )
-    return fit(start, (cover.queries, cover.keys), cover.outer, tolerance, accepted)
+    return fit(start, (cover.queries, cover.keys), cover.largest, tolerance, accepted)
 
 
 def spread(shifts: FloatArray, count: int) -> FloatArray:

@@ -147,8 +147,9 @@ class TokenSystem:
 
     def _difference(self, function: Callable[[float], FloatArray]) -> FloatArray:
         """Differentiate a function of displacements at 0."""
-        heads = [head for head in self.problem.attention.heads if head.kernel is None]
-        steepest = max((largest_exponent(self.problem.attention, head) for head in heads), default=0.0)
+        space, attention = self.problem.space, self.problem.attention
+        heads = [head for head in attention.heads if head.kernel is None]
+        steepest = max((largest_exponent(space, attention, head) for head in heads), default=0.0)
         step = DIFFERENCE / (1.0 + steepest)
         near, far = (function(reach * step) - function(-reach * step) for reach in (1.0, 2.0))
         return np.asarray((8.0 * near - far) / (12.0 * step))

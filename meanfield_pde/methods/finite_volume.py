@@ -291,7 +291,7 @@ def _drift_work(drift: Drift | None, space: Space) -> FloatArray:
 
 def _initial_cells(problem: Problem) -> tuple[Space, FloatArray]:
     """Cells and initial means on them: of the resolved density, or of the masses of a rough one."""
-    exponents = [largest_exponent(problem.attention, head) for head in problem.attention.heads]
+    exponents = [largest_exponent(problem.space, problem.attention, head) for head in problem.attention.heads]
     degrees = [problem.space.degree(exponent, MODE_TOLERANCE) for exponent in exponents]
     space = problem.space.at_least(max(degrees))
     try:

@@ -85,6 +85,13 @@ class Space(Protocol):
         """Grid points in the embedding, (points, d)."""
 
     @property
+    def radius(self) -> float:
+        """Length |x| of all points."""
+
+    def support(self, exponents: FloatArray) -> FloatArray:
+        """Largest ⟨ξ,y⟩ over all points y, for vectors ξ (..., d): |ξ| on spheres."""
+
+    @property
     def weights(self) -> FloatArray:
         """Quadrature weights of the grid, (points,); they sum to the volume of M."""
 
@@ -171,10 +178,10 @@ class Space(Protocol):
         """First moment ∫ x ρ(x) dx, (..., d)."""
 
     def plane_wave(self, exponents: FloatArray, degree: int) -> FloatArray:
-        """Functionals (n, coefficients) with L·ρ = ∫ exp(⟨ξ,y⟩ − |ξ|) ρ(y) dy, for rows ξ of (n, d)."""
+        """Functionals (n, coefficients): L·ρ = ∫ exp(⟨ξ,y⟩ − h(ξ)) ρ(y) dy for rows ξ (n, d), h = ``support``."""
 
     def plane_wave_gradient(self, exponents: FloatArray, degree: int) -> FloatArray:
-        """Functionals (n, d, coefficients) with L·ρ = ∫ y exp(⟨ξ,y⟩ − |ξ|) ρ(y) dy."""
+        """Functionals (n, d, coefficients) with L·ρ = ∫ y exp(⟨ξ,y⟩ − h(ξ)) ρ(y) dy."""
 
     def degree(self, exponent: float, tolerance: float) -> int:
         """Degree above which ∫ exp(⟨ξ,y⟩) ρ(y) dy, |ξ| = exponent, no longer feels the coefficients of ρ."""

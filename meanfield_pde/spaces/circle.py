@@ -53,6 +53,7 @@ class Circle:
     volume_unit: str = "rad"
     place: tuple[int, ...] = ()
     is_line: bool = True
+    radius: float = 1.0
 
     @cached_property
     def angles(self) -> FloatArray:
@@ -63,6 +64,10 @@ class Circle:
     def points(self) -> FloatArray:
         """Grid points, (points, 2)."""
         return np.stack([np.cos(self.angles), np.sin(self.angles)], axis=1)
+
+    def support(self, exponents: FloatArray) -> FloatArray:
+        """|ξ|."""
+        return np.asarray(np.linalg.norm(exponents, axis=-1))
 
     @cached_property
     def weights(self) -> FloatArray:
