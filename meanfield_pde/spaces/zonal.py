@@ -59,6 +59,7 @@ class Zonal:
     fields_by: Literal["frame", "embedding", "points"] = "points"
     place: tuple[int, ...] = ()
     is_line: bool = True
+    radius: float = 1.0
 
     def __post_init__(self) -> None:
         if self.dimension < 2:
@@ -107,6 +108,10 @@ class Zonal:
     def points(self) -> FloatArray:
         """Grid points (cos α, sin α), (points, 2)."""
         return np.stack([self.cosines, self.sines], axis=1)
+
+    def support(self, exponents: FloatArray) -> FloatArray:
+        """|ξ|."""
+        return np.asarray(np.linalg.norm(exponents, axis=-1))
 
     @cached_property
     def weights(self) -> FloatArray:
