@@ -9,9 +9,10 @@ v_i = Σ_k a_ik g_ik. Moving key k along its tangent τ_k, and query i along its
     \partial_k v_i &= a_{ik}\bigl[\langle\xi_i, E'\tau_k\rangle (g_{ik} - \bar v_i)
         + \langle\tau_i, V v'_{ik}\tau_k\rangle\bigr], \\
     \partial_i v_i &= \sum_k a_{ik} \langle\beta B E'\tau_i, u_k\rangle (g_{ik} - \bar v_i)
-        - \langle x_i, A_i\rangle
+        - \langle n_i, A_i\rangle
 
-with v̄_i = v_i for softmax and 0 without normalisation; the last term is the curvature of the sphere. The
+with v̄_i = v_i for softmax and 0 without normalisation; the last term, with the normal n_i = x_i on spheres,
+is the curvature of the space. The
 second line is the derivative in the frozen field, its negative the curvature κ of the potential.
 """
 
@@ -60,20 +61,20 @@ class Linearised:
 
 def linearised(space: Space, attention: Attention, atoms: Atoms, *, jacobian: bool = True) -> Linearised:
     """Sum over all pairs of tokens, and tokens of the prompt; heads with a kernel of their own have none."""
-    count, dimension = atoms.places.size, space.points.shape[1] - 1
+    count, dimension = atoms.masses.size, space.frame.shape[1]
     full = np.zeros((count, dimension, count, dimension)) if jacobian else None
     parts = Linearised(
         np.zeros((count, dimension)), np.zeros(count), np.zeros((count, dimension, dimension)), full
     )
-    vectors = np.zeros((count, dimension + 1))
+    vectors = np.zeros((count, space.points.shape[1]))
     size = max(1, BLOCK // max(1, count))
     for head in attention.heads:
         pairs = _HeadPairs(Setting(space, attention, head), atoms)
         for first in range(0, count, size):
             pairs.add(parts, vectors, np.arange(first, min(first + size, count)))
     parts.length[:] = np.hypot.reduce(vectors, axis=1)  # squares may overflow where lengths do not
-    along = np.einsum("nd,nd->n", space.embed(atoms.places), vectors)
-    parts.local[:] -= along[:, None, None] * np.eye(dimension)
+    along = np.einsum("npd,nd->np", space.normals_at(atoms.places), vectors)
+    parts.local[:] -= along[:, :, None] * np.eye(dimension)
     if full is None:
         return parts
     everyone = np.arange(count)

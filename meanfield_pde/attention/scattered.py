@@ -120,9 +120,22 @@ class ScatteredField:
             if coefficients is None:
                 coefficients = self.space.analyse_atoms(atoms, self._degree)
             velocity += self._head_velocity(head, pairs, coefficients, atoms, frame)
-        if self.drift is not None:
-            velocity += self.space.interpolate(self.drift.T, atoms)[:, None]
-        return velocity
+        return velocity if self.drift is None else velocity + self.drift_at(atoms)
+
+    def drift_at(self, atoms: Atoms) -> FloatArray:
+        """F at every atom, (atoms, d − 1), zero without drift."""
+        frame = self.space.frame_at(atoms.places)
+        if self.drift is None:
+            return np.zeros(frame.shape[:2])
+        parts = self._frozen_parts(self.drift)
+        values = np.stack([self.space.interpolate(part[None], atoms) for part in parts], axis=1)
+        return values if self.space.fields_by == "frame" else np.einsum("npd,nd->np", frame, values)
+
+    def _frozen_parts(self, field: FloatArray) -> FloatArray:
+        """Parts of a field (points, d − 1) that may be interpolated: along the frame, or of the vector."""
+        if self.space.fields_by == "frame":
+            return field.T
+        return np.asarray(np.einsum("ip,ipd->di", field, self.space.frame))
 
     def _paired(self, pairs: Pairs, atoms: Atoms, chosen: IntArray, frame: FloatArray) -> FloatArray:
         """Velocity of the chosen atoms by a head, pair by pair."""

@@ -89,7 +89,7 @@ class MapFamily:
 
     def places(self, state: FloatArray) -> FloatArray:
         """Angles T(z_j) in [0, 2π)."""
-        return state % (2.0 * np.pi)
+        return state % (2.0 * np.pi)  # continued along a lifted line
 
     def begin(self) -> None:
         """Forget the neutral directions of another branch."""

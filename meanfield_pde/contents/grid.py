@@ -45,6 +45,7 @@ PLACES = frozenset(
         "pushforward_map",
         "atom_position",
         "map_position",
+        "escape_direction",
     }
 )
 
@@ -89,7 +90,8 @@ def laid_out(datasets: Mapping[str, Dimensions], record: Record) -> dict[str, Di
             result |= {axis: (axis,) for axis in tokens}
             continue
         own = tuple(part for dim in dims for part in (tokens if dim == TOKEN else (dim,)))
-        result[name] = (*own, "component") if vectors and name in PLACES else own
+        placed = vectors and name in PLACES and TOKEN not in dims
+        result[name] = (*own, "component") if placed else own
     return result
 
 

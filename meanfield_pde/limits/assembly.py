@@ -166,12 +166,21 @@ def _stability(found: Found) -> dict[str, Variable]:
         variables = spectrum_variables(spectrum.eigenvalues, shown.dims, shown.values)
     elif found.law is not None:
         residual, stable = found.law.residual, found.law.stable
-        direction = padded(found.law, found.law.direction, 0.0)
-        variables = spectrum_variables(found.law.eigenvalues, ("aux", "atom"), direction)
+        variables = spectrum_variables(found.law.eigenvalues, *_escape(found.law))
     return variables | {
         "residual": Variable((), np.array(residual), "residual of the stationary equation"),
         "stable": Variable((), np.array(int(stable)), "whether every perturbation decays (1) or not (0)"),
     }
+
+
+def _escape(law: AtomicLaw) -> tuple[tuple[str, ...], FloatArray]:
+    """Dimensions and values of the direction of escape: along a line, or as vectors of the embedding."""
+    space = law.system.problem.space
+    if not space.place:
+        return ("aux", "atom"), padded(law, law.direction, 0.0)
+    along = law.direction.reshape(-1, law.system.tangents)
+    vectors = np.einsum("np,npd->nd", along, space.frame_at(law.places))
+    return ("aux", "atom", "component"), padded(law, vectors, 0.0)
 
 
 def _facts(found: Found) -> dict[str, Attribute]:

@@ -212,8 +212,10 @@ def _same(first: AtomicLaw, second: AtomicLaw) -> bool:
     """Whether two laws agree, up to a common rotation where one is neutral."""
     if not np.array_equal(first.system.starts, second.system.starts):
         return False
-    turn = np.exp(1j * (first.places - second.places))
+    space = first.system.problem.space
     if first.neutral and second.neutral:
-        turn = turn * np.conj(turn.mean() / max(abs(turn.mean()), 1e-300))
+        apart = space.apart(first.places, second.places)
+    else:
+        apart = float(space.distance(first.places, second.places).max())
     masses = np.abs(first.system.masses - second.system.masses).max()
-    return bool(np.abs(turn - 1.0).max() < SAME and masses < SAME)
+    return bool(apart < SAME and masses < SAME)

@@ -153,7 +153,7 @@ class _Run:
             law = polished(self.problem, target)
         except StalledError as error:
             raise UncertainError(f"Newton's method stalls ({error})") from error
-        moved = float(np.abs((law.places - target.places + np.pi) % (2.0 * np.pi) - np.pi).max())
+        moved = float(self.problem.space.distance(law.places, target.places).max())
         if moved > FAR:
             raise UncertainError("Newton's method finds but distant limit laws")
         return law, moved

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -47,14 +46,15 @@ class AtomicLaw:
     system
         Problem, masses of the atoms and their nodes.
     places
-        Angles of the atoms, (atoms,).
+        Places of the atoms, (atoms, *place).
     residual
         Largest speed of an atom, relative to the longest attention vector (or one, where that is longer).
     curvature
-        κ = −∂_xV in the frozen field, (atoms,): positive where nearby tokens come to the atom.
+        κ = −∂_xV in the frozen field, (atoms,), the smallest over the directions: positive where nearby
+        tokens come to the atom.
     eigenvalues, direction
         Leading eigenvalues of the linearised flow of the atoms, largest real part first, without those of
-        neutral directions, and the real part of the first eigenvector, (atoms,).
+        neutral directions, and the real part of the first eigenvector, (atoms · tangents,).
     neutral, symmetries
         Number of directions along which the flow hardly moves it back, and of those along which it does not
         at all, to rounding error.
@@ -115,6 +115,9 @@ def neutral_border(system: TokenSystem, rounding: float = ROUNDING) -> Callable[
 
 def _rotation(system: TokenSystem, places: FloatArray, jacobian: Jacobian) -> Border:
     """For many atoms: the common rotation alone, where it is neutral."""
+    if system.tangents > 1:
+        empty = np.empty((0, system.masses.size * system.tangents))
+        return Border(empty, empty, np.empty((0, 0)))
     ones = np.ones((1, places.size))
     change = float(np.abs(jacobian.matvec(ones[0])).max()) if not isinstance(jacobian, np.ndarray) else 0.0
     if change > ZERO * max(1.0, float(np.abs(system.curvature(places)).max())):
@@ -134,7 +137,7 @@ def polished(problem: Problem, atoms: Atoms, tolerance: float = TOLERANCE) -> At
     system = TokenSystem(replace(problem, sigma=0.0), atoms.masses, atoms.starts)
     scale = system.scale(atoms.places)
     root = rested(system, atoms.places, scale * tolerance)
-    places = root.state % (2.0 * math.pi)
+    places = problem.space.moved(root.state, np.zeros((atoms.masses.size, system.tangents)))
     curvature = system.curvature(places)
     symmetries = neutral_border(system)(places).count
     values, direction, neutral = _stability(system, places, symmetries)
@@ -158,6 +161,7 @@ def rested(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
             tolerance=tolerance,
             border=neutral_border(system, rounding),
             longest=LONGEST,
+            move=system.moved,
         )
 
     try:
@@ -168,7 +172,7 @@ def rested(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
 
 def _many(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
     """Return the same for many atoms, by GMRES."""
-    curvature = system.curvature(start)
+    curvature = np.repeat(system.curvature(start), system.tangents)
     scale = np.where(curvature > 0.0, curvature, np.abs(curvature).max())
 
     def jacobian(places: FloatArray) -> Jacobian:
@@ -185,6 +189,7 @@ def _many(system: TokenSystem, start: FloatArray, tolerance: float) -> Root:
         tolerance=tolerance / float(scale.max()),
         border=neutral_border(system),
         longest=LONGEST,
+        move=system.moved,
     )
     residual = float(np.abs(system.velocity(root.state)).max())
     return Root(root.state, residual, root.iterations)
@@ -200,7 +205,7 @@ def _stability(
     zero[np.argsort(np.abs(values), kind="stable")[:symmetries]] = True
     neutral, rest = int(np.count_nonzero(zero)), np.flatnonzero(~zero)[:KEPT]
     if not rest.size:
-        return values[rest], np.zeros(places.size), neutral
+        return values[rest], np.zeros(system.masses.size * system.tangents), neutral
     direction = vectors[:, rest[0]].real
     if not np.abs(direction).max() > 0.0:
         direction = vectors[:, rest[0]].imag

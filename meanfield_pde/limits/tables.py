@@ -26,7 +26,10 @@ def padded(law: AtomicLaw, values: FloatArray, fill: float | None = None) -> Flo
     starts, counts = law.system.starts[:-1], law.counts
     column = np.arange(counts.max())
     rows = values[np.minimum(column, counts[:, None] - 1) + starts[:, None]]
-    return rows if fill is None else np.where(column < counts[:, None], rows, fill)
+    if fill is None:
+        return rows
+    inside = (column < counts[:, None]).reshape(*rows.shape[:2], *(1,) * (rows.ndim - 2))
+    return np.where(inside, rows, fill)
 
 
 def law_variables(law: AtomicLaw) -> dict[str, Variable]:

@@ -10,7 +10,7 @@ are differences of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +38,9 @@ DIFFERENCE = 4e-3
 
 @dataclass(frozen=True)
 class TokenSystem:
-    """Velocity of atoms as a function of their places on a line, (atoms,), with its derivative.
+    """Velocity of atoms as a function of their places, (atoms · tangents,), with its derivative.
+
+    Components are along the frame of the space at every place, atom by atom.
 
     Parameters
     ----------
@@ -58,6 +60,15 @@ class TokenSystem:
         nodes = problem.auxiliary.nodes.size
         return TokenSystem(problem, np.ones(nodes), np.arange(nodes + 1))
 
+    @property
+    def tangents(self) -> int:
+        """Directions in which an atom may move."""
+        return int(self.problem.space.frame.shape[1])
+
+    def moved(self, places: FloatArray, step: FloatArray) -> FloatArray:
+        """Places after a step (atoms · tangents,)."""
+        return self.problem.space.moved(places, step.reshape(-1, self.tangents))
+
     def atoms(self, places: FloatArray) -> Atoms:
         """Return the atoms at these places."""
         return Atoms(places, self.masses, self.starts)
@@ -72,7 +83,8 @@ class TokenSystem:
     def is_dense(self) -> bool:
         """Whether all pairs are summed."""
         own = any(head.kernel is not None for head in self.problem.attention.heads)
-        return self.masses.size <= DENSE and not own
+        paired = self.problem.space.fields_by != "points"
+        return self.masses.size * self.tangents <= DENSE and paired and not own
 
     @cached_property
     def field(self) -> ScatteredField:
@@ -84,29 +96,55 @@ class TokenSystem:
         found = linearised(self.problem.space, self.problem.attention, self.atoms(places), jacobian=jacobian)
         if self.problem.drift is None:
             return found
-        drift, slope = self._drift(places)
-        found.velocity[:] += drift[:, None]
-        found.local[:] += slope[:, None, None]
+        found.velocity[:] += self._drift(places)
+        slope = self._drift_slope(places)
+        found.local[:] += slope
         if found.jacobian is not None:
-            found.jacobian[np.diag_indices(places.size)] += slope
+            count = self.masses.size
+            blocks = found.jacobian.reshape(count, self.tangents, count, self.tangents)
+            everyone = np.arange(count)
+            blocks[everyone, :, everyone] += slope
         return found
 
-    def _drift(self, places: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """F and its derivative along the line, (atoms,) each."""
-        field, atoms = self.field, self.atoms(places)
-        if field.drift is None:
-            raise ValueError("tokens: there is no drift")
-        slope = field.space.gradient(field.space.analyse(field.drift.T))[..., 0]
-        return field.space.interpolate(field.drift.T, atoms), field.space.interpolate(slope, atoms)
+    def _drift(self, places: FloatArray) -> FloatArray:
+        """F, (atoms, tangents)."""
+        return self.field.drift_at(self.atoms(places))
+
+    def _drift_slope(self, places: FloatArray) -> FloatArray:
+        """∂F, (atoms, tangents, tangents): on lines exactly, elsewhere by differences."""
+        if self.tangents == 1 and self.field.drift is not None:
+            space = self.field.space
+            slope = space.gradient(space.analyse(self.field.drift.T))[..., 0]
+            return space.interpolate(slope, self.atoms(places))[:, None, None]
+        return self._derivative(self._drift, places, DIFFERENCE)
+
+    def _derivative(
+        self, function: Callable[[FloatArray], FloatArray], places: FloatArray, step: float
+    ) -> FloatArray:
+        """Differentiate a function (atoms, tangents) of the places along every tangent, as the last axis."""
+        columns = []
+        for along in np.eye(self.tangents):
+            steps = np.tile(along, (self.masses.size, 1))
+            columns.append(_difference(partial(self._beside, function, places, steps), step))
+        return np.stack(columns, axis=2)
+
+    def _beside(
+        self,
+        function: Callable[[FloatArray], FloatArray],
+        places: FloatArray,
+        steps: FloatArray,
+        size: float,
+    ) -> FloatArray:
+        return function(self.problem.space.moved(places, size * steps))
 
     def velocity(self, places: FloatArray) -> FloatArray:
-        """v, (atoms,)."""
+        """v, (atoms · tangents,)."""
         if self.is_dense:
-            return self.linearised(places).velocity[:, 0]
-        return self.field.velocity(self.atoms(places))[:, 0]
+            return self.linearised(places).velocity.ravel()
+        return self.field.velocity(self.atoms(places)).ravel()
 
     def jacobian(self, places: FloatArray) -> FloatArray | LinearOperator:
-        """∂v/∂x, (atoms, atoms): a matrix, or an operator for many atoms."""
+        """∂v/∂x: a matrix, or an operator for many atoms."""
         if self.is_dense:
             matrix = self.linearised(places, jacobian=True).jacobian
             if matrix is None:
@@ -118,9 +156,11 @@ class TokenSystem:
             size = float(np.abs(direction).max())
             if size == 0.0:
                 return np.zeros_like(direction)
-            return self._difference(lambda step: self.velocity(places + step / size * direction)) * size
+            unit = direction / size
+            return _difference(lambda step: self.velocity(self.moved(places, step * unit)), self._step) * size
 
-        return LinearOperator((places.size, places.size), matvec=product, dtype=np.float64)
+        count = self.masses.size * self.tangents
+        return LinearOperator((count, count), matvec=product, dtype=np.float64)
 
     def scale(self, places: FloatArray) -> float:
         """Length of the longest attention vector, one at least: residuals are relative to it."""
@@ -129,27 +169,33 @@ class TokenSystem:
         return max(1.0, float(np.abs(self.field.velocity(self.atoms(places))).max()))
 
     def curvature(self, places: FloatArray) -> FloatArray:
-        """κ = −∂_xV at every atom in the frozen field, (atoms,)."""
-        if self.is_dense:
-            return np.asarray(-self.linearised(places).local[:, 0, 0])
-        return self._frozen_curvature(places)
+        """κ = −∂_xV at every atom in the frozen field, (atoms,): the smallest over the directions."""
+        local = self.linearised(places).local if self.is_dense else self._frozen_slope(places)
+        if self.tangents == 1:
+            return np.asarray(-local[:, 0, 0])
+        return np.asarray(np.linalg.eigvals(-local).real.min(axis=1))
 
-    def _frozen_curvature(self, places: FloatArray) -> FloatArray:
-        """By differences: probes of vanishing mass beside every atom do not change the field."""
-        tiny = np.full_like(places, 1e-200)
+    def _frozen_slope(self, places: FloatArray) -> FloatArray:
+        """∂_xV by differences: probes of vanishing mass beside every atom do not change the field."""
+        space, tiny = self.problem.space, np.full_like(self.masses, 1e-200)
         masses = np.stack([self.masses, tiny], axis=1).ravel()
 
-        def velocity(step: float) -> FloatArray:
-            probes = Atoms(np.stack([places, places + step], axis=1).ravel(), masses, 2 * self.starts)
-            return self.field.velocity(probes)[1::2, 0]
+        def velocity(beside: FloatArray) -> FloatArray:
+            both = np.stack([places, beside], axis=1).reshape(-1, *space.place)
+            return self.field.velocity(Atoms(both, masses, 2 * self.starts))[1::2]
 
-        return -self._difference(velocity)
+        return self._derivative(velocity, places, self._step)
 
-    def _difference(self, function: Callable[[float], FloatArray]) -> FloatArray:
-        """Differentiate a function of displacements at 0."""
+    @cached_property
+    def _step(self) -> float:
+        """Step of differences of the velocity."""
         space, attention = self.problem.space, self.problem.attention
         heads = [head for head in attention.heads if head.kernel is None]
         steepest = max((largest_exponent(space, attention, head) for head in heads), default=0.0)
-        step = DIFFERENCE / (1.0 + steepest)
-        near, far = (function(reach * step) - function(-reach * step) for reach in (1.0, 2.0))
-        return np.asarray((8.0 * near - far) / (12.0 * step))
+        return DIFFERENCE / (1.0 + steepest)
+
+
+def _difference(function: Callable[[float], FloatArray], step: float) -> FloatArray:
+    """Differentiate a function of displacements at 0."""
+    near, far = (function(reach * step) - function(-reach * step) for reach in (1.0, 2.0))
+    return np.asarray((8.0 * near - far) / (12.0 * step))

@@ -178,7 +178,7 @@ class Space(Protocol):
         """First moment ∫ x ρ(x) dx, (..., d)."""
 
     def plane_wave(self, exponents: FloatArray, degree: int) -> FloatArray:
-        """Functionals (n, coefficients): L·ρ = ∫ exp(⟨ξ,y⟩ − h(ξ)) ρ(y) dy for rows ξ (n, d), h = ``support``."""
+        """Functionals (n, coefficients): ∫ exp(⟨ξ,y⟩ − h(ξ)) ρ(y) dy for rows ξ (n, d), h = ``support``."""
 
     def plane_wave_gradient(self, exponents: FloatArray, degree: int) -> FloatArray:
         """Functionals (n, d, coefficients) with L·ρ = ∫ y exp(⟨ξ,y⟩ − h(ξ)) ρ(y) dy."""
@@ -248,6 +248,18 @@ class Space(Protocol):
 
     def frame_at(self, places: FloatArray) -> FloatArray:
         """Orthonormal tangent vectors at these places, (n, d − 1, d)."""
+
+    def normals_at(self, places: FloatArray) -> FloatArray:
+        """Return normal vectors n_p = −∇_{τ_p}τ_p at these places, (n, d − 1, d): x itself on spheres.
+
+        A vector A turns by −⟨n_p, A⟩ along τ_p; different tangents of the frame bend no other.
+        """
+
+    def moved(self, places: FloatArray, steps: FloatArray) -> FloatArray:
+        """Places after steps (n, d − 1) along ``frame_at``: a retraction."""
+
+    def apart(self, first: FloatArray, second: FloatArray) -> float:
+        """Largest distance between corresponding places of two laws, after the best common rotation."""
 
     def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
         """Coefficients (rows, coefficients) of atoms: all that the grid keeps, or up to a degree."""

@@ -309,6 +309,19 @@ class Circle:
         """(−sin θ, cos θ), (n, 1, 2)."""
         return np.stack([-np.sin(places), np.cos(places)], axis=-1)[:, None, :]
 
+    def normals_at(self, places: FloatArray) -> FloatArray:
+        """(cos θ, sin θ), (n, 1, 2)."""
+        return self.embed(places)[:, None, :]
+
+    def moved(self, places: FloatArray, steps: FloatArray) -> FloatArray:
+        """Add, in [0, 2π)."""
+        return np.asarray((places + steps[:, 0]) % TURN)
+
+    def apart(self, first: FloatArray, second: FloatArray) -> float:
+        """Turn by the mean difference."""
+        turn = np.angle(np.exp(1j * (first - second)).mean())
+        return float(self.distance(first - turn, second).max())
+
     def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
         """Σ mass e^{−imθ} for the modes that the grid keeps."""
         from meanfield_pde.spaces.circle_points import atoms_spectrum
