@@ -372,6 +372,18 @@ class Zonal:
         """(−sin α, cos α), (n, 1, 2): the mirror image −α has the mirrored frame, turned round."""
         return np.stack([-np.sin(places), np.cos(places)], axis=-1)[:, None, :]
 
+    def normals_at(self, places: FloatArray) -> FloatArray:
+        """(cos α, sin α), (n, 1, 2)."""
+        return self.embed(places)[:, None, :]
+
+    def moved(self, places: FloatArray, steps: FloatArray) -> FloatArray:
+        """Add, in [0, 2π): not folded, so that steps go on in the same sense beyond a pole."""
+        return np.asarray((places + steps[:, 0]) % TURN)
+
+    def apart(self, first: FloatArray, second: FloatArray) -> float:
+        """Largest distance: no rotation keeps the axis."""
+        return float(self.distance(first, second).max())
+
     def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
         """Σ mass e_l(cos α): every atom stands for its ring."""
         highest = self.resolution if degree is None else min(degree, self.resolution)

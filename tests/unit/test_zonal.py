@@ -139,6 +139,18 @@ def test_geometry():
     assert Zonal(8, 251).weights.sum() == pytest.approx(1.0, rel=1e-14)
 
 
+def test_steps_beyond_a_pole():
+    """A step along the frame goes on down the other side, and what is measured is folded."""
+    space = Zonal(8, 3)
+    places = np.array([0.1, 3.0])
+    after = space.moved(places, np.array([[-0.3], [0.5]]))
+    assert np.abs(folded(after) - [0.2, 2.0 * np.pi - 3.5]).max() < 1e-15
+    assert space.apart(after, places) == pytest.approx(6.5 - 2.0 * np.pi, rel=1e-14)
+    # n = −∇_τ τ, by differences along the meridian: h² / 6.
+    ends = [space.frame_at(places + sign * 1e-5)[:, 0] for sign in (1, -1)]
+    assert np.abs(space.normals_at(places)[:, 0] + (ends[0] - ends[1]) / 2e-5).max() < 1e-10
+
+
 def test_only_the_identity_is_a_rotation():
     space = Zonal(8, 3)
     coefficients = densities(space)
