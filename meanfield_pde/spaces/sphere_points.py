@@ -1,0 +1,67 @@
+"""Sums over scattered points of the sphere: coefficients of atoms, and functions at atoms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from meanfield_pde.spaces.sphere_harmonics import degree_of, harmonics
+from meanfield_pde.spaces.sphere_transforms import AREA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meanfield_pde.arrays import FloatArray, IntArray
+
+__all__ = ["atoms_coefficients", "evaluated", "fibonacci"]
+
+#: Values of harmonics that are held at once: they fit into the cache.
+BLOCK = 2**18
+GOLDEN_ANGLE = np.pi * (3.0 - np.sqrt(5.0))
+
+
+def atoms_coefficients(points: FloatArray, masses: FloatArray, starts: IntArray, degree: int) -> FloatArray:
+    """Coefficients Σ mass e_lm(y) of the atoms of every row, (rows, width).
+
+    Row j has the atoms ``starts[j]`` to ``starts[j + 1]``, at unit vectors (atoms, 3).
+    """
+    width = (degree + 1) ** 2
+    result = np.zeros((starts.size - 1, width))
+    for part, rows in _blocks(starts, width):
+        weighted = masses[part] * harmonics(points[part], degree)
+        first = np.maximum(starts[rows], part.start) - part.start
+        result[rows] += np.add.reduceat(weighted, first, axis=1).T
+    return result
+
+
+def evaluated(coefficients: FloatArray, points: FloatArray, starts: IntArray) -> FloatArray:
+    """Values (atoms, n) of the functions of their row, (rows or 1, n, width), at atoms."""
+    rows, count, width = coefficients.shape
+    degree = degree_of(width)
+    if rows == 1:
+        starts = starts[[0, -1]]
+    result = np.empty((len(points), count))
+    for part, found in _blocks(starts, width):
+        waves = harmonics(points[part], degree)
+        for row in range(found.start, found.stop):
+            own = slice(max(starts[row], part.start), min(starts[row + 1], part.stop))
+            shifted = slice(own.start - part.start, own.stop - part.start)
+            result[own] = (coefficients[row] @ waves[:, shifted]).T / AREA
+    return result
+
+
+def _blocks(starts: IntArray, width: int) -> Iterator[tuple[slice, slice]]:
+    """Consecutive atoms, and the rows that they belong to."""
+    size = max(16, BLOCK // width)
+    for first in range(0, int(starts[-1]), size):
+        last = min(first + size, int(starts[-1]))
+        rows = np.searchsorted(starts, [first, last - 1], side="right")
+        yield slice(first, last), slice(int(rows[0]) - 1, int(rows[1]))
+
+
+def fibonacci(count: int) -> FloatArray:
+    """Points on a spiral of equal areas, which cover the sphere evenly, (count, 3)."""
+    height = 1.0 - (2.0 * np.arange(count) + 1.0) / count
+    radius, angle = np.sqrt(1.0 - height**2), GOLDEN_ANGLE * np.arange(count)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
