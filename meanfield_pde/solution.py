@@ -182,7 +182,8 @@ def _diagnostics(saved: Sequence[State]) -> dict[str, Variable]:
 
 def _clusters(problem: Problem, saved: Sequence[State]) -> dict[str, Variable]:
     """Clusters of the marginal over depth, and the plateaus on which they hardly change: on closed lines."""
-    if saved[0].space.period is None:
+    space = saved[0].space
+    if space.period is None or space.fields_by == "points":
         return {}
     found = [clusters.find(state.space, state.spectrum(problem.auxiliary)) for state in saved]
     order = np.array([state.diagnostics["order_parameter"] for state in saved])

@@ -167,7 +167,8 @@ class FiniteVolume:
     @property
     def tolerance(self) -> float:
         """Error that the time steps may make."""
-        width = float(self.space.weights.max())
+        places = self.space.locate(self.space.points)
+        width = float(self.space.distance(places[:-1], places[1:]).max())
         return float(min(max(self.problem.accuracy.rtol, TIME_SHARE * width**2), 0.1))
 
     @property
@@ -205,7 +206,8 @@ class FiniteVolume:
         coefficients = self.space.analyse(density)
         if self._gradient:
             phi = potential(self.equation.attention, coefficients)
-            return np.asarray(np.roll(phi, -1, axis=-1) - phi + self._drift)
+            faces = self.space.line()[1].size
+            return np.asarray((np.roll(phi, -1, axis=-1) - phi)[..., :faces] + self._drift)
         velocity = self.equation.attention.velocity(coefficients)[..., 0]
         return np.asarray(self.space.work(velocity) + self._drift)
 
@@ -216,19 +218,19 @@ class FiniteVolume:
         disorder = entropy_functional(self.space, auxiliary, density)
         outer = 0.0
         if self.equation.drift is not None:
-            outside = np.concatenate([[0.0], np.cumsum(self._drift[0])[:-1]])
+            outside = np.concatenate([[0.0], np.cumsum(self._drift[0])])[: density.shape[-1]]
             outer = float(auxiliary.mean(density @ (outside * self.space.weights)))
         return -energy - outer + self.problem.sigma * disorder
 
     def _circulates(self) -> bool:
         """Whether the drift has no potential: its integral around the circle is not zero."""
         around = np.abs(self._drift.sum())
-        return bool(around > 1e-12 * np.abs(self._drift).sum())
+        return self.space.line()[2] and bool(around > 1e-12 * np.abs(self._drift).sum())
 
     def flux(self, density: FloatArray) -> FloatArray:
         """Mass that passes every face per unit of depth, (aux, faces), positive to the right."""
         work = np.ascontiguousarray(self.work(density))
-        right, left = np.empty_like(work), np.empty_like(work)
+        right, left = np.empty((2, len(work), density.shape[-1]))
         jump_rates(self.space.line()[1], self.problem.sigma, work, right, left)
         return np.asarray(right * density - left * np.roll(density, -1, axis=-1))
 
@@ -246,14 +248,14 @@ class FiniteVolume:
         energy = interaction_energy(attention, coefficients)
         disorder = entropy_functional(space, auxiliary, density)
         between = (density + np.roll(density, -1, axis=-1)) / 2.0
-        flux = self.flux(density)
+        flux, areas = self.flux(density), space.line()[1]
         rate = np.where(between > 0.0, flux**2 / np.where(between > 0.0, between, 1.0), 0.0)
         return {
             "mass_error": float(np.abs(density @ space.weights - 1.0).max()),
             "minimum": float(density.min()),
             "interaction_energy": energy,
             "free_energy": -energy + self.problem.sigma * disorder,
-            "dissipation": float(auxiliary.mean((rate / space.line()[1]).sum(axis=-1))),
+            "dissipation": float(auxiliary.mean((rate[..., : areas.size] / areas).sum(axis=-1))),
             "entropy": float(-special.xlogy(marginal, marginal) @ space.weights),
             "order_parameter": float(np.linalg.norm(auxiliary.mean(moments))),
             "conditional_concentration": float(auxiliary.mean(np.linalg.norm(moments, axis=-1))),
@@ -284,6 +286,8 @@ def _drift_work(drift: Drift | None, space: Space) -> FloatArray:
     """∫F from centre to centre, (1, faces): to rounding error for drifts that the cells resolve."""
     if drift is None:
         return np.zeros((1, 1))
+    if not space.line()[2]:
+        return space.work(np.asarray(drift(space), dtype=np.float64).T)
     fine = space.resized(DRIFT_REFINEMENT * space.resolution)
     pieces = fine.work(np.asarray(drift(fine), dtype=np.float64).T)
     return np.asarray(pieces.reshape(1, -1, DRIFT_REFINEMENT).sum(axis=-1))
