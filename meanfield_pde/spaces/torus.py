@@ -61,6 +61,7 @@ class Torus:
     volume_unit: str = "rad^2"
     place: tuple[int, ...] = (4,)
     is_line: bool = False
+    radius: float = ROOT
 
     @cached_property
     def circle(self) -> Circle:
@@ -191,7 +192,7 @@ class Torus:
     def first_moment(self, coefficients: FloatArray) -> FloatArray:
         """F_(1,0) and F_(0,1) as the mean vectors of both planes."""
         one, two = half_plane(1)
-        first, second = (1 + 2 * int(np.flatnonzero(one + 2 * two == code)[0]) for code in (1, 2))
+        first, second = (1 + 2 * int(np.flatnonzero((one == m) & (two == 1 - m))[0]) for m in (1, 0))
         return coefficients[..., [first, first + 1, second, second + 1]] / ROOT
 
     def support(self, exponents: FloatArray) -> FloatArray:
@@ -333,6 +334,23 @@ class Torus:
         for row, plane in enumerate(PLANES):
             result[:, row, plane] = self.circle.frame_at(_angles(places)[:, row])[:, 0]
         return result
+
+    def normals_at(self, places: FloatArray) -> FloatArray:
+        """(cos θ₁, sin θ₁, 0, 0) and (0, 0, cos θ₂, sin θ₂), (n, 2, 4)."""
+        result = np.zeros((len(places), 2, 4))
+        for row, plane in enumerate(PLANES):
+            result[:, row, plane] = places[:, plane]
+        return result
+
+    def moved(self, places: FloatArray, steps: FloatArray) -> FloatArray:
+        """Add to the angles: along geodesics."""
+        return _embedded(_angles(places) + steps)
+
+    def apart(self, first: FloatArray, second: FloatArray) -> float:
+        """Turn each plane by the mean difference."""
+        differences = _angles(first) - _angles(second)
+        turn = np.angle(np.exp(1j * differences).mean(axis=0))
+        return float(self.distance(self.moved(first, -turn), second).max())
 
     def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
         """Σ mass e_k for the modes that the grid keeps."""

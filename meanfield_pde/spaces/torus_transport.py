@@ -20,9 +20,9 @@ PIVOTS = 10**8
 
 
 def pieces(masses: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Centres (pieces, 2), in grid spacings, and masses (pieces,) of squares that hold masses on a grid (n, n).
+    """Centres (pieces, 2), in grid spacings, and masses (pieces,) of squares with masses on a grid (n, n).
 
-    Squares are cut in four where mass × width² is largest: so much is lost of W₂². n is a power of two.
+    They are cut in four where mass × width² is largest: so much of W₂² is lost. n is a power of two.
     """
     levels = _pooled(masses)
     loss = [level[0] / 4.0**depth for depth, level in enumerate(levels[:-1])]
