@@ -21,6 +21,7 @@ import numpy as np
 
 from meanfield_pde.spaces import funk_hecke
 from meanfield_pde.spaces import sphere_transforms as transforms
+from meanfield_pde.spaces import sphere_transport as transport
 from meanfield_pde.spaces.base import Axis
 from meanfield_pde.spaces.sphere_grid import Grid
 from meanfield_pde.spaces.sphere_harmonics import (
@@ -30,6 +31,7 @@ from meanfield_pde.spaces.sphere_harmonics import (
     harmonics,
     rotation_matrices,
 )
+from meanfield_pde.spaces.sphere_points import atoms_coefficients, evaluated, fibonacci
 from meanfield_pde.spaces.sphere_transforms import AREA
 
 if TYPE_CHECKING:
@@ -110,22 +112,22 @@ class Sphere:
     def analyse(self, values: FloatArray) -> FloatArray:
         """Coefficients up to degree L of the function with these values on the grid."""
         rows = values.reshape(-1, values.shape[-1])
-        return transforms.analyse(rows, self.grid, self.resolution).reshape(*values.shape[:-1], -1)
+        return _shaped(transforms.analyse(rows, self.grid, self.resolution), values.shape[:-1])
 
     def synthesise(self, coefficients: FloatArray) -> FloatArray:
         """Values on the grid, whatever the degree."""
         rows = coefficients.reshape(-1, coefficients.shape[-1])
-        return transforms.synthesise(rows, self.grid).reshape(*coefficients.shape[:-1], -1)
+        return _shaped(transforms.synthesise(rows, self.grid), coefficients.shape[:-1])
 
     def gradient(self, coefficients: FloatArray) -> FloatArray:
         """(∂_θ f, ∂_φ f / sin θ), (..., points, 2)."""
         rows = coefficients.reshape(-1, coefficients.shape[-1])
-        return transforms.gradient(rows, self.grid).reshape(*coefficients.shape[:-1], -1, 2)
+        return _shaped(transforms.gradient(rows, self.grid), coefficients.shape[:-1])
 
     def divergence(self, flux: FloatArray) -> FloatArray:
         """−∫ flux·∇e_lm dx: the constant stays as it is, exactly."""
         rows = flux.reshape(-1, *flux.shape[-2:])
-        return transforms.divergence(rows, self.grid, self.resolution).reshape(*flux.shape[:-2], -1)
+        return _shaped(transforms.divergence(rows, self.grid, self.resolution), flux.shape[:-2])
 
     def tangential(self, coefficients: FloatArray) -> FloatArray:
         """Components along the two tangents at the grid points."""
@@ -183,7 +185,7 @@ class Sphere:
     def plane_wave(self, exponents: FloatArray, degree: int) -> FloatArray:
         r"""Funk–Hecke, :math:`\int e^{\langle\xi,y\rangle}\rho\,dy=\sum c_l(|\xi|)e_{lm}(\hat\xi)c_{lm}`."""
         eigenvalues = funk_hecke.coefficients(self.support(exponents), degree, 3).T
-        waves = harmonics(_directions(exponents), degree)
+        waves = harmonics(transport.directions(exponents), degree)
         for order, eigenvalue in enumerate(eigenvalues):
             waves[order**2 : (order + 1) ** 2] *= eigenvalue
         return np.ascontiguousarray(waves.T)
@@ -211,8 +213,6 @@ class Sphere:
 
     def covering(self, degree: int) -> FloatArray:
         """As many points of a Fibonacci spiral as there are harmonics, 600 at most."""
-        from meanfield_pde.spaces.sphere_points import fibonacci
-
         return fibonacci(min(self.width(degree), COVER))
 
     def convolution(
@@ -259,7 +259,7 @@ class Sphere:
 
     def locate(self, vectors: FloatArray) -> FloatArray:
         """Divide by the length; zero goes to e_1."""
-        return _directions(vectors)
+        return transport.directions(vectors)
 
     def wasserstein(
         self, coefficients: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
@@ -271,28 +271,21 @@ class Sphere:
         self, places: FloatArray, masses: FloatArray, atoms: FloatArray, weights: FloatArray, order: int
     ) -> float:
         """W₁ or W₂ by geodesic distance, exactly for up to 2000 atoms; of more, groups move together."""
-        from meanfield_pde.spaces.sphere_transport import pieces, transported
-
-        return transported(*pieces(places, masses), *pieces(atoms, weights), order)
+        moved, taken = transport.pieces(places, masses), transport.pieces(atoms, weights)
+        return transport.transported(*moved, *taken, order)
 
     def equivalent(self, coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Centres of 2000 pieces, smaller where there is more mass (negative rounding counts as zero)."""
-        from meanfield_pde.spaces.sphere_transport import pieces
-
         fine = Sphere(max(degree_of(coefficients.shape[-1]), FINE))
-        return pieces(fine.points, fine.weights * np.maximum(fine.synthesise(coefficients), 0.0))
+        return transport.pieces(fine.points, fine.weights * np.maximum(fine.synthesise(coefficients), 0.0))
 
     def distance(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """Angle between them."""
-        from meanfield_pde.spaces.sphere_transport import distance
-
-        return distance(first, second)
+        return transport.distance(first, second)
 
     def nearest_dirac(self, places: FloatArray, masses: FloatArray) -> tuple[FloatArray, float]:
         """Fréchet mean."""
-        from meanfield_pde.spaces.sphere_transport import nearest_dirac
-
-        return nearest_dirac(places, masses)
+        return transport.nearest_dirac(places, masses)
 
     def compiled_rates(self) -> Mapping[str, Rate]:
         """None."""
@@ -311,25 +304,35 @@ class Sphere:
         eastward = np.stack([-sine, cosine, np.zeros_like(sine)], axis=-1)
         return np.stack([southward, eastward], axis=1)
 
+    def normals_at(self, places: FloatArray) -> FloatArray:
+        """Repeat the points themselves for both tangents, (n, 2, 3)."""
+        return np.repeat(places[:, None], 2, axis=1)
+
+    def moved(self, places: FloatArray, steps: FloatArray) -> FloatArray:
+        """Go along geodesics."""
+        tangent = np.einsum("ned,ne->nd", self.frame_at(places), steps)
+        length = np.linalg.norm(steps, axis=1)[:, None]
+        return transport.directions(np.cos(length) * places + np.sinc(length / math.pi) * tangent)
+
+    def apart(self, first: FloatArray, second: FloatArray) -> float:
+        """Turn by the rotation of least Σ chord² (Kabsch, Acta Cryst. A32, 1976)."""
+        left, _, right = np.linalg.svd(first.T @ second)
+        left[:, 2] *= np.linalg.det(left @ right)
+        return float(self.distance(first @ (left @ right), second).max())
+
     def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
         """Σ mass e_lm for the degrees that the grid keeps."""
-        from meanfield_pde.spaces.sphere_points import atoms_coefficients
-
         highest = self.resolution if degree is None else min(degree, self.resolution)
         return atoms_coefficients(atoms.places, atoms.masses, atoms.starts, highest)
 
     def interpolate(self, values: FloatArray, atoms: Atoms) -> FloatArray:
         """Evaluate the harmonics up to degree L."""
-        from meanfield_pde.spaces.sphere_points import evaluated
-
         return evaluated(self.analyse(values)[:, None], atoms.places, atoms.starts)[:, 0]
 
     def interpolate_scaled(
         self, values: FloatArray, exponents: FloatArray, atoms: Atoms
     ) -> tuple[FloatArray, FloatArray]:
         """Evaluate harmonics, relative to the largest exponent of the row."""
-        from meanfield_pde.spaces.sphere_points import evaluated
-
         exponents = np.broadcast_to(exponents, (exponents.shape[0], len(self.points)))
         highest = exponents.max(axis=1)
         scaled = values * np.exp(exponents - highest[:, None])[..., None]
@@ -352,12 +355,11 @@ class Sphere:
         return (degrees(self.resolution) > max(0, first)).astype(np.float64)
 
 
+def _shaped(rows: FloatArray, leading: tuple[int, ...]) -> FloatArray:
+    """Give the rows of a batch the axes that it had."""
+    return rows.reshape(*leading, *rows.shape[1:])
+
+
 def _single(angles: FloatArray) -> FloatArray:
     """One angle a row, (rows,), of angles (rows,) or (rows, 1): there is one plane."""
     return angles.reshape(len(angles))
-
-
-def _directions(vectors: FloatArray) -> FloatArray:
-    from meanfield_pde.spaces.sphere_transport import directions
-
-    return directions(vectors)

@@ -33,8 +33,8 @@ AREA = 4.0 * math.pi
 TURN = 2.0 * math.pi
 #: Orders whose matrices are multiplied together.
 GROUP = 16
-#: Values that a block of a batch may have: with its spectrum it fits into the second-level cache.
-BLOCK = 2**16
+#: Values that a block of a batch may have: more of them leave the cache, fewer make narrow matrices.
+BLOCK = 2**17
 
 
 @lru_cache(maxsize=24)
@@ -166,7 +166,7 @@ def synthesise(coefficients: FloatArray, on: Grid) -> FloatArray:
     for rows in _blocks(len(coefficients), on):
         waves = _waves(np.ascontiguousarray(coefficients[rows].T), stacks, stacks.functions, 1.0)
         result[rows] = _along_parallels(waves, on)
-    return result.reshape(len(coefficients), -1)
+    return result.reshape(len(result), math.prod(on.shape))
 
 
 def gradient(coefficients: FloatArray, on: Grid) -> FloatArray:
@@ -179,7 +179,7 @@ def gradient(coefficients: FloatArray, on: Grid) -> FloatArray:
         eastward = 1j * _waves(block, stacks, stacks.turns, 1.0)
         result[rows, ..., 0] = _along_parallels(southward, on)
         result[rows, ..., 1] = _along_parallels(eastward, on)
-    return result.reshape(len(coefficients), -1, 2)
+    return result.reshape(len(result), math.prod(on.shape), 2)
 
 
 def analyse(values: FloatArray, on: Grid, degree: int) -> FloatArray:

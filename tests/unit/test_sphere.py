@@ -89,6 +89,9 @@ def test_synthesis_and_analysis_by_dense_sums(resolution):
     found, expected = space.analyse(rough), (rough * space.weights) @ waves.T
     assert np.abs(found - expected).max() < 1e-13  # thousands of terms of 1/thousands times √63
     assert np.abs(space.analyse(values) - coefficients).max() < 1e-13
+    assert space.synthesise(coefficients[:0]).shape == (0, 2, len(space.points))
+    many = rng.standard_normal((150, space.width(resolution)))  # several blocks for the largest
+    assert np.abs(space.analyse(space.synthesise(many)) - many).max() < 1e-13
 
 
 @pytest.mark.parametrize("degree", [0, 3, 8, 11, 12, 13, 24, 25, 40])
@@ -402,6 +405,42 @@ def test_tangential_parts_of_fields_of_the_embedding():
     coefficients = rng.standard_normal((2, 3, space.width(6)))
     expected = np.einsum("ied,ndi->nie", space.frame, space.synthesise(coefficients))
     assert np.abs(space.tangential(coefficients) - expected).max() < 1e-15 * 10
+
+
+@given(seed=SEEDS)
+@settings(max_examples=15, deadline=None)
+def test_steps_along_geodesics(seed):
+    space, rng = Sphere(4), np.random.default_rng(seed)
+    places, steps = random_directions(rng, 6), rng.uniform(-1.5, 1.5, (6, 2))
+    places[:2], steps[2] = [[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], 0.0
+    moved = space.moved(places, steps)
+    assert np.abs(np.linalg.norm(moved, axis=1) - 1.0).max() < 1e-15
+    assert np.abs(space.distance(places, moved) - np.linalg.norm(steps, axis=1)).max() < 1e-14
+    left = moved - (moved * places).sum(axis=1)[:, None] * places  # along the step
+    along = np.einsum("ned,nd->ne", space.frame_at(places), left)
+    assert np.abs(along[:, 0] * steps[:, 1] - along[:, 1] * steps[:, 0]).max() < 1e-14
+    assert ((along * steps).sum(axis=1) >= 0.0).all()
+    # Two steps of one geodesic accelerate along −x only, for either tangent.
+    size = 1e-3
+    bent = space.moved(places, np.array([[size, 0.0]] * 6)) + space.moved(
+        places, np.array([[-size, 0.0]] * 6)
+    )
+    curvature = (2.0 * places - bent) / size**2
+    assert (
+        np.abs(curvature - space.normals_at(places)[:, 0]).max() < 1e-6
+    )  # size²/12 and roundings 1e-16/size²
+    assert (space.normals_at(places)[:, 1] == places).all()
+
+
+@given(seed=SEEDS, count=st.sampled_from([1, 2, 3, 20]))
+@settings(max_examples=15, deadline=None)
+def test_laws_that_differ_by_a_rotation(seed, count):
+    space, rng = Sphere(4), np.random.default_rng(seed)
+    places = random_directions(rng, count)
+    turned = places @ random_rotation(rng).T
+    assert space.apart(places, turned) < 1e-14
+    if count > 3:  # a mirror image of points in general position is no rotation
+        assert space.apart(places, turned * [1.0, 1.0, -1.0]) > 0.1
 
 
 def test_distances_of_points():
