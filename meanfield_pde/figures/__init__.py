@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meanfield_pde.contents import kind_of
+from meanfield_pde.contents.grid import laid_out
 from meanfield_pde.errors import InputError
 from meanfield_pde.files import check_target, replacing
 from meanfield_pde.records import SOLUTION
@@ -55,11 +56,10 @@ def draw(records: Sequence[Record], path: str | Path, overwrite: bool = False) -
 def draw_comparison(record: Record, path: str | Path, overwrite: bool = False) -> None:
     """Draw a solution beside the limit that it was compared with; path and errors are those of `draw`."""
     from meanfield_pde.figures import style
-    from meanfield_pde.figures.limits import limit
 
     check_figure(path, overwrite=overwrite)
     with style.applied():
-        page = limit(record)
+        page = _limit(record)
     _write(page, style.title(record), path, overwrite)
 
 
@@ -75,19 +75,49 @@ def figure(records: Sequence[Record]) -> Figure:
     from meanfield_pde.figures import style
     from meanfield_pde.figures.bifurcation import bifurcation
     from meanfield_pde.figures.comparison import comparison
-    from meanfield_pde.figures.limits import limit
-    from meanfield_pde.figures.overview import overview
 
     with style.applied():
         match kinds[0]:
             case "limit":
-                return limit(records[0])
+                return _limit(records[0])
             case "bifurcation":
                 return bifurcation(records[0])
             case _:
                 for record in records:
-                    record.require(SOLUTION)
-                return overview(records[0]) if len(records) == 1 else comparison(records)
+                    record.require(laid_out(SOLUTION, record))
+                if len(records) == 1:
+                    return _overview(records[0])
+                _check_beside(records)
+                return comparison(records)
+
+
+def _overview(record: Record) -> Figure:
+    """Draw a solution as suits its token space."""
+    from meanfield_pde.figures import overview, sphere, torus, zonal
+    from meanfield_pde.figures.places import space_of
+
+    pages = {"sphere": sphere.overview, "zonal": zonal.overview, "torus": torus.overview}
+    return pages.get(space_of(record), overview.overview)(record)
+
+
+def _limit(record: Record) -> Figure:
+    """Draw a limit, or a solution that was compared with it, as suits its token space."""
+    from meanfield_pde.figures import limits, sphere, torus, zonal
+    from meanfield_pde.figures.places import space_of
+
+    pages = {"sphere": sphere.limit, "zonal": zonal.limit, "torus": torus.limit}
+    return pages.get(space_of(record), limits.limit)(record)
+
+
+def _check_beside(records: Sequence[Record]) -> None:
+    """Raise InputError unless the tokens of all solutions lie on a line, of which columns are made."""
+    from meanfield_pde.figures.places import space_of
+
+    others = sorted({space_of(record) for record in records} - {"circle"})
+    if others:
+        raise InputError(
+            f"only solutions on the circle are drawn side by side, got {', '.join(others)}: draw each alone"
+        )
 
 
 def _write(page: Figure, title: str, path: str | Path, overwrite: bool) -> None:
