@@ -147,3 +147,24 @@ def plot(
     from meanfield_pde.cli.report import Report
 
     plot_files(results, output, overwrite=overwrite, report=Report(as_json=as_json, quiet=quiet))
+
+
+@app.command()
+def animate(
+    result: ResultFile,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help=".gif or .mp4 (default: OUT.gif beside the file)."
+        ),
+    ] = None,
+    fps: Annotated[int, typer.Option("--fps", metavar="N", help="Frames per second, 1 to 50.")] = 20,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw a solution in motion: one frame for every saved state."""
+    from meanfield_pde.cli.animating import animate_file
+    from meanfield_pde.cli.report import Report
+
+    animate_file(result, output, fps, overwrite=overwrite, report=Report(as_json=as_json, quiet=quiet))

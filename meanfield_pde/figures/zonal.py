@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from matplotlib.collections import LineCollection
 
 from meanfield_pde.figures import heat, panels, places, style
 from meanfield_pde.figures.axes import Axis, auxiliary_axis, depth_axis
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from meanfield_pde.records import Record
 
-__all__ = ["angular", "folded", "limit", "mark", "overview", "polar_axis", "profiles", "uniform"]
+__all__ = ["angular", "folded", "limit", "mark", "overview", "paths", "polar_axis", "profiles", "uniform"]
 
 _SYMBOL = r"\vartheta"
 _UNIFORM: dict[str, Any] = {"color": style.GREY, "linewidth": 0.8, "linestyle": ":"}
@@ -26,6 +27,7 @@ _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": style.VERMILION, "dashes": (6, 1.5, 1.5, 1.5)},
     {"color": style.BLUE},
 )
+_LINES = 60  # trajectories: more run together in a panel
 _RUG = 0.2  # of the highest density: the height of the heaviest atom
 _DIRECTED = 1e-6  # means shorter than this have a direction by rounding only
 
@@ -89,7 +91,7 @@ def mark(ax: Axes, x: Axis, side: Literal["x", "y"]) -> None:
 
 def uniform(record: Record) -> NDArray[np.float64]:
     """Law of the polar angle of the uniform law, sin^{d−2}θ / ∫ sin^{d−2}, at the points of the grid."""
-    power = int(record.attributes.get("dimension", record.sizes.get("component", 3))) - 2
+    power = int(record.attributes.get("dimension", 3)) - 2
     whole = math.log(math.pi) / 2 + math.lgamma((power + 1) / 2) - math.lgamma(power / 2 + 1)
     cosine = np.asarray(record["cosine"], dtype=float)
     return np.asarray(np.exp(power / 2 * np.log((1 - cosine) * (1 + cosine)) - whole))
@@ -114,18 +116,36 @@ def profiles(ax: Axes, record: Record) -> None:
     for state, look in zip(states, _LOOKS[-len(states) :], strict=True):
         curve = angular(record, record["marginal"][state])[x.index]
         ax.plot(x.points, curve, label=places.depth_heading(record, state), **look)
-    density(ax, x, panels.named(rf"$\mu(t,{_SYMBOL})$", record))
+    density(ax, x, panels.named(rf"$\mu(t,{_SYMBOL})$ per radian", record))
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.02), ncols=2)
+
+
+def paths(ax: Axes, record: Record) -> None:
+    """Draw polar angles of the tokens of one node over depth; of many tokens some that share the mass."""
+    x, y = depth_axis(record), polar_axis(record)
+    angles = np.stack([folded(places.tokens(record, state).places) for state in range(len(x.points))])
+    order = np.argsort(angles[0], kind="stable")
+    mass = np.cumsum(places.tokens(record, 0).shares[order])
+    count = min(_LINES, len(order))
+    chosen = np.unique(order[np.searchsorted(mass, (np.arange(count) + 0.5) / count * mass[-1])])
+    lines = [np.column_stack([x.points, path]) for path in angles[:, chosen].T]
+    ax.add_collection(LineCollection(lines, colors=style.BLUE, linewidths=0.7, alpha=0.75, capstyle="butt"))
+    style.note(ax, f"all {count} tokens" if count == len(order) else f"{len(chosen)} tokens of equal mass")
+    x.mark(ax, "x")
+    mark(ax, y, "y")
 
 
 def density(ax: Axes, x: Axis, label: str) -> None:
     """Set up the axes for densities of the polar angle."""
-    panels.density(ax, x, f"{label} per radian")
+    panels.density(ax, x, label)
     mark(ax, x, "x")
 
 
 def _over_depth(ax: Axes, record: Record, letter: str) -> None:
     style.head(ax, letter, "Tokens over depth")
+    if places.has_tokens(record) and len(record["aux"]) == 1:
+        paths(ax, record)
+        return
     x, y = depth_axis(record), polar_axis(record)
     image = heat.raster(angular(record, record["marginal"]), x, y)
     shade = heat.Shade.of(image)
@@ -169,5 +189,5 @@ def _against(ax: Axes, law: places.LimitLaw) -> None:
         heights = _RUG * curve.max() * shares / shares.max()
         name = r"$T_{\#}\nu$" if law.is_map else "atoms"
         ax.vlines(angles, 0.0, heights, color=style.VERMILION, linewidth=0.9, label=f"{name}, by mass")
-    density(ax, x, rf"$\mu({_SYMBOL})$")
+    density(ax, x, rf"$\mu({_SYMBOL})$ per radian")
     style.key(ax)

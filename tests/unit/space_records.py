@@ -142,19 +142,23 @@ def torus(nodes=12, depths=9, resolution=24, sharpness=6.0):
 
 
 def with_tokens(record, labels=20, first="time"):
-    """Add labelled tokens about the conditional means, the nearer the deeper."""
+    """Add labelled tokens about the conditional means, nearer with depth; angles where those are angles."""
     mean = record["conditional_mean"]
     depths, nodes = mean.shape[:2]
-    spread = np.linspace(1.0, 0.05, depths)[:, None, None, None]
-    noise = np.random.default_rng(0).normal(size=(1, nodes, labels, mean.shape[2]))
-    position = mean[:, :, None, :] + spread * noise
-    pairs = position.reshape(*position.shape[:3], -1, 2) if mean.shape[2] == 4 else position[..., None, :]
-    position = (pairs / np.linalg.norm(pairs, axis=-1, keepdims=True)).reshape(position.shape)
+    own = mean.shape[2:]
+    spread = np.linspace(1.0, 0.05, depths).reshape(-1, 1, 1, *(1 for _ in own))
+    position = mean[:, :, None] + spread * np.random.default_rng(0).normal(size=(1, nodes, labels, *own))
+    if own:
+        pairs = position.reshape(*position.shape[:3], -1, 2) if own == (4,) else position[..., None, :]
+        position = (pairs / np.linalg.norm(pairs, axis=-1, keepdims=True)).reshape(position.shape)
+    dims = (first, "aux", "label", *("component" for _ in own))
     kept = position if first == "time" else position[-1:]
     variables = {
-        "position": Variable((first, "aux", "label", "component"), kept, "place of the label"),
+        "position": Variable(dims, kept, "place of the label"),
         "label_weight": Variable(("aux", "label"), np.full((nodes, labels), 1 / labels), "mass of the label"),
     }
+    if first != "time":
+        variables["state"] = Variable(("state",), record["time"][-1:], "depth of the last state")
     attributes = dict(record.attributes) | {"density_kind": "histogram"}
     return replace(record, variables=dict(record.variables) | variables, attributes=attributes)
 

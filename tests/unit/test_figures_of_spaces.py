@@ -122,7 +122,7 @@ def test_the_mass_in_a_picture_is_the_mass():
     x = 2 * np.sqrt(2) * ((2 * np.arange(columns) + 1) / columns - 1)
     y = np.sqrt(2) * ((2 * np.arange(rows) + 1) / rows - 1)
     inside = (x / (2 * np.sqrt(2))) ** 2 + (y[:, None] / np.sqrt(2)) ** 2 < 1
-    # Bilinear interpolation on spacings of 7 degrees: relative error (0.13)² · 10 / 8, of densities like cos¹⁰.
+    # Bilinear interpolation on spacings of 7 degrees of densities like cos¹⁰: relative error 0.13² · 10/8.
     assert (image * inside).sum() * 16 / image.size == pytest.approx(1.0, abs=0.02)
 
 
@@ -138,7 +138,7 @@ def test_the_law_of_the_polar_angle_integrates_to_one(dimension):
     law = zonal.angular(Record(variables, {"dimension": dimension}), np.full(400, 1 / 7.0))
     # The midpoint rule of even powers of the sine is exact up to rounding.
     assert law.sum() * np.pi / 400 == pytest.approx(1.0, abs=1e-12)
-    # 1 - cos² of the smallest angle, 0.004, has a relative rounding error of 1e-11; its ninth power ten times that.
+    # 1 - cos² of the smallest angle, 0.004, is rounded by 1e-11 of itself; its ninth power by ten times that.
     np.testing.assert_allclose(law, weight / (weight.sum() * np.pi / 400), rtol=1e-9)
 
 
@@ -186,7 +186,7 @@ def uniform(record):
 
 
 PAGES = {
-    "sphere": lambda: records.sphere(),
+    "sphere": records.sphere,
     "sphere, one node": lambda: records.sphere(1, sharpness=60.0),
     "sphere, many nodes": lambda: records.sphere(1100, 3, 8),
     "sphere, one depth": lambda: records.sphere(3, 1, 8),
@@ -198,11 +198,13 @@ PAGES = {
     "sphere, no means": lambda: changed(
         records.sphere(3, 3, 8), conditional_mean=None, conditional_length=None
     ),
-    "zonal": lambda: records.zonal(),
+    "zonal": records.zonal,
     "zonal, one node": lambda: records.zonal(1, dimension=2),
     "zonal, many dimensions": lambda: records.zonal(4, 5, dimension=1000),
+    "zonal, tokens": lambda: records.with_tokens(records.zonal(3, 4)),
+    "zonal, tokens of one node": lambda: records.with_tokens(records.zonal(1, 4)),
     "zonal, one depth": lambda: records.zonal(3, 1),
-    "torus": lambda: records.torus(),
+    "torus": records.torus,
     "torus, one node": lambda: records.torus(1, sharpness=40.0),
     "torus, tokens": lambda: records.with_tokens(records.torus(4, 5, 12)),
     "torus, longer means": lambda: changed(
@@ -295,5 +297,5 @@ def test_a_comparison_needs_a_limit(tmp_path):
 
 
 def test_other_spaces_are_not_drawn_side_by_side():
-    with pytest.raises(InputError, match="only solutions on the circle .* got sphere, torus: draw each alone"):
+    with pytest.raises(InputError, match="side by side, got sphere, torus: draw each alone"):
         figures.figure([records.sphere(2, 2, 8), records.torus(2, 2, 8), example(2, 2, 8)])
