@@ -32,6 +32,8 @@ MethodName = Literal["auto", "spectral", "finite-volume", "characteristics"]
 
 #: Grid points in the shortest wave of a drift that is interpolated, what may be left out, the finest grid.
 DRIFT_POINTS, DRIFT_ERROR, DRIFT_GRID = 24, 1e-13, 2**14
+#: Truncation of kernels off the line, as a share of rtol.
+KERNEL_SHARE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,13 @@ class Problem:
             raise InputError(
                 f"problem: drift must give finite components of shape {shape}, got {drift.shape}"
             )
-        return Equation(AttentionField(space, self.attention, self.accuracy.kernel), drift, self.sigma)
+        return Equation(AttentionField(space, self.attention, self._kernel), drift, self.sigma)
+
+    @property
+    def _kernel(self) -> float:
+        """Truncation of factored kernels: off the line their ranks are large, and fall with every digit."""
+        accuracy = self.accuracy
+        return accuracy.kernel if self.space.is_line else max(accuracy.kernel, KERNEL_SHARE * accuracy.rtol)
 
     def scattered(self) -> ScatteredField:
         """Return attention and drift between scattered tokens, on a grid that resolves both."""

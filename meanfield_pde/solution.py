@@ -205,7 +205,7 @@ def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str,
         if joint is not None:
             density[index if kept == times else 0] = joint
     first = "time" if kept == times else "state"
-    symbol, unit = "θ" if space.name == "circle" else "x", layout.density_unit(space)
+    symbol, unit = "θ" if space.fields_by == "frame" and space.is_line else "x", layout.density_unit(space)
     return {
         "density": layout.on_tokens(
             space, (first, "aux"), density, f"conditional density ρ(t, {symbol} | z)", unit

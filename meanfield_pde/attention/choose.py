@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
 from meanfield_pde.attention.convolution import Convolution
 from meanfield_pde.attention.dense import Dense
@@ -25,10 +26,14 @@ __all__ = ["KERNEL_TOLERANCE", "operator"]
 KERNEL_TOLERANCE = 2e-15
 #: Error that is accepted after biases have hidden the largest keys from a query.
 ACCEPTED_ERROR = 1e-11
+#: Errors of skeletons, in pivots that are left out, as observed at worst.
+AMPLIFIED = 300.0
 #: Exponents beyond which the factors of the kernel would underflow.
 EXPONENT_RANGE = 600.0
 #: Ranks above this take longer to find than they save.
-LARGEST_RANK = 1500
+LARGEST_RANK = 2600
+#: Observed ranks off the plane, as a share of the polynomials of the degree that the exponent asks for.
+SHARE_OF_POLYNOMIALS = 0.6
 
 
 def operator(setting: Setting, tolerance: float = KERNEL_TOLERANCE) -> Operator:
@@ -54,9 +59,9 @@ def operator(setting: Setting, tolerance: float = KERNEL_TOLERANCE) -> Operator:
 
 def _shifted(setting: Setting, shifts: FloatArray, tolerance: float) -> Operator:
     pairwise = Pairwise(setting, shifts)
-    if not _worthwhile(setting, shifts):
+    if not _worthwhile(setting, shifts, tolerance):
         return pairwise
-    accepted = max(ACCEPTED_ERROR, 100.0 * tolerance)
+    accepted = max(ACCEPTED_ERROR, AMPLIFIED * tolerance)
     loss = _hidden(setting, shifts)
     if loss > math.log(accepted / (20.0 * tolerance)):
         return pairwise
@@ -64,20 +69,25 @@ def _shifted(setting: Setting, shifts: FloatArray, tolerance: float) -> Operator
     return pairwise if factored is None else factored
 
 
-def _worthwhile(setting: Setting, shifts: FloatArray) -> bool:
+def _worthwhile(setting: Setting, shifts: FloatArray, tolerance: float) -> bool:
     """Whether the factored kernel, of the rank that is to be expected, beats all pairs of nodes."""
     nodes, points = len(shifts), len(setting.space.points)
     longest = reach(setting.space, shifts)
     largest = float(np.linalg.norm(setting.metric, 2)) * longest
     width = setting.space.width(setting.degree(largest))
-    rank = _expected_rank(setting, largest * longest)
+    rank = _expected_rank(setting, largest * longest, tolerance)
     factored = nodes * rank * (width + 2 * points) + 2 * rank * rank
     return rank <= LARGEST_RANK and factored < nodes * nodes * points * width
 
 
-def _expected_rank(setting: Setting, exponent: float) -> float:
-    """Observed growth of the rank with the largest exponent in the plane, generalised by dimension."""
-    return float((75.0 * max(exponent, 0.1) ** 0.6) ** (setting.space.points.shape[1] / 2.0))
+def _expected_rank(setting: Setting, exponent: float, tolerance: float) -> float:
+    """Observed growth of the rank with the largest exponent: in the plane, and in more dimensions."""
+    dimension = setting.space.points.shape[1]
+    if dimension == 2:
+        return float(75.0 * max(exponent, 0.1) ** 0.6)
+    orders = np.arange(int(4.0 * exponent) + 64)
+    degree = int(np.count_nonzero(special.ive(orders, exponent) > tolerance * special.ive(0, exponent)))
+    return float(SHARE_OF_POLYNOMIALS * special.comb(degree + dimension, dimension))
 
 
 def _hidden(setting: Setting, shifts: FloatArray) -> float:
@@ -97,7 +107,7 @@ def _hidden(setting: Setting, shifts: FloatArray) -> float:
 def _factored(setting: Setting, shifts: FloatArray, tolerance: float, accepted: float) -> Factored | None:
     """Return the factored operator, None where its kernel is not accurate enough or its factors underflow."""
     cover = Cover.of(setting, shifts)
-    found = skeleton(cover, _expected_rank(setting, cover.exponent), tolerance, accepted)
+    found = skeleton(cover, _expected_rank(setting, cover.exponent, tolerance), tolerance, accepted)
     if found is None:
         return None
     factored = Factored(setting, found, shifts)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pairwise"]
 
-#: Rows of pairs that are held at once, numbers.
-BLOCK = 2**24
+#: Rows of pairs that are worked on at once, and tables that are kept, numbers.
+BLOCK, KEPT = 2**24, 2**26
 
 
 @dataclass(frozen=True)
@@ -81,9 +81,10 @@ class Pairwise:
 
     @cached_property
     def _kept(self) -> dict[int, tuple[FloatArray, ...]]:
-        """Tables of all blocks, kept when there is only one."""
-        rows = self._blocks()
-        return {0: self._block_tables(rows[0])} if len(rows) == 1 else {}
+        """Tables of all blocks by their first node, kept where they are not too many."""
+        rows, (nodes, points) = self._blocks(), self._length.shape
+        parts = (1 + self.setting.projection.shape[1]) * self.setting.space.width(self._degree) + nodes
+        return {own.start: self._block_tables(own) for own in rows} if nodes * points * parts <= KEPT else {}
 
     def _block_tables(self, rows: slice) -> tuple[FloatArray, ...]:
         wave, gradient = self._tables(rows)
@@ -100,7 +101,7 @@ class Pairwise:
         parts = []
         shifted = self.setting.projection @ self.shifts.T
         for rows in self._blocks():
-            wave, along, weight = self._kept[0] if self._kept else self._block_tables(rows)
+            wave, along, weight = self._kept.get(rows.start) or self._block_tables(rows)
             inner = weight * (wave @ low)
             field = np.einsum("ziq,zipq->zip", weight, along @ low)
             if self.setting.encoded:

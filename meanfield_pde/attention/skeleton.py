@@ -128,7 +128,8 @@ def skeleton(cover: Cover, rank: float, tolerance: float, accepted: float) -> Sk
         np.concatenate([cover.thickened(grid @ cover.metric.T, rng), cover.queries(rng, count)]),
         np.concatenate([grid, cover.keys(rng, count)]),
     )
-    return fit(start, (cover.queries, cover.keys), cover.largest, tolerance, accepted)
+    known = rank if cover.points.shape[1] > 2 else 0.0  # in the plane it is but a bound
+    return fit(start, (cover.queries, cover.keys), cover.largest, (tolerance, accepted), known)
 
 
 def spread(shifts: FloatArray, count: int) -> FloatArray:

@@ -193,11 +193,11 @@ class Circle:
 
     def at_least(self, degree: int) -> Circle:
         """Return the circle with enough angles to keep all modes up to this degree."""
-        return Circle(max(self.resolution, 3 * degree + 1))
+        return Circle(max(self.resolution, 3 * degree + 1), self.name)
 
     def wider(self) -> Circle:
         """Three times the angles."""
-        return Circle(3 * self.resolution)
+        return Circle(3 * self.resolution, self.name)
 
     def covering(self, degree: int) -> FloatArray:
         """Three times the degree and one more."""
@@ -237,7 +237,7 @@ class Circle:
 
     def resized(self, resolution: int) -> Circle:
         """Return the circle with another number of angles."""
-        return Circle(resolution)
+        return Circle(resolution, self.name)
 
     def pad(self, coefficients: FloatArray) -> FloatArray:
         """Cut or extend by zero modes."""

@@ -33,7 +33,7 @@ def test_kernels_are_reproduced(beta, amplitude):
     z = 2.0 * np.pi * np.arange(12) / 12
     shifts = amplitude * np.stack([np.cos(z), np.sin(z)], axis=1)
     start, draw = problem(beta, shifts)
-    skeleton = fit(start, draw, lambda queries: support(queries, shifts), TOLERANCE, ACCEPTED)
+    skeleton = fit(start, draw, lambda queries: support(queries, shifts), (TOLERANCE, ACCEPTED))
     rng = np.random.default_rng(99)
     queries, keys = draw[0](rng, 400), draw[1](rng, 400)
     errors = skeleton.errors(queries, keys, support(queries, shifts))
@@ -82,14 +82,14 @@ def test_what_cannot_be_reached_is_none():
     """A tolerance of 1e-4 cannot give errors of 1e-13."""
     shifts = np.zeros((1, 2))
     start, draw = problem(5.0, shifts)
-    assert fit(start, draw, lambda queries: support(queries, shifts), 1e-4, 1e-13) is None
+    assert fit(start, draw, lambda queries: support(queries, shifts), (1e-4, 1e-13)) is None
 
 
 def test_a_fit_is_deterministic():
     shifts = np.zeros((1, 2))
     start, draw = problem(2.0, shifts)
     first, second = (
-        fit(start, draw, lambda queries: support(queries, shifts), TOLERANCE, ACCEPTED) for _ in range(2)
+        fit(start, draw, lambda queries: support(queries, shifts), (TOLERANCE, ACCEPTED)) for _ in range(2)
     )
     assert (first.keys == second.keys).all()
     assert (first.charge == second.charge).all()
