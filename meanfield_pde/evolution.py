@@ -103,6 +103,8 @@ class _Run:
 
         if self.problem.method != "auto" or not isinstance(self.method, Spectral):
             return False
+        if not self.problem.space.is_line:
+            return False
         before, spectral = self.counts, self.method
         self.method = FiniteVolume.following(
             self.problem, spectral.equation.space, spectral.coefficients, spectral.depth

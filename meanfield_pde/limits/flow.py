@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.limits.basins import attracted
+from meanfield_pde.limits.gathering import gathered
 from meanfield_pde.limits.law import AtomicLaw, polished
 from meanfield_pde.limits.unsettled import UncertainError, UnsettledError
 from meanfield_pde.methods.characteristics import Characteristics
+from meanfield_pde.methods.flow_maps import begun
 from meanfield_pde.problem import Accuracy
 from solvers.newton import StalledError
 
@@ -73,7 +75,7 @@ class _Run:
 
     def __init__(self, problem: Problem, between: Callable[[float], None], *, exact: bool) -> None:
         self.problem, self.between, self.exact = problem, between, exact
-        self.method = Characteristics.start(problem)
+        self.method = begun(problem)
         self.masses: FloatArray | None = None
         self.reason = "its tokens do not come to rest"
 
@@ -102,7 +104,7 @@ class _Run:
         )
 
     def _speed(self) -> float:
-        velocity = self.method.field.velocity(self.method.cloud.atoms)
+        velocity = self.method.rate(self.method.depth, self.method.cloud.positions.ravel())
         return float(np.abs(velocity).max())
 
     def _advance(self, depth: float) -> None:
@@ -137,10 +139,13 @@ class _Run:
     def _gathered(self) -> tuple[Atoms, float]:
         """Attractors with the masses of their basins, and how far the tokens of any node are from them."""
         atoms = self.method.cloud.atoms
-        gathered = attracted(self.method.field, atoms)
-        if gathered is None:
-            raise UncertainError("the velocity of some node has no attractor (a rotating flow)")
-        target, distances = gathered
+        if isinstance(self.method, Characteristics):
+            found = attracted(self.method.field, atoms)
+            if found is None:
+                raise UncertainError("the velocity of some node has no attractor (a rotating flow)")
+        else:
+            found = gathered(self.problem.space, atoms)
+        target, distances = found
         distance = float(np.sqrt(atoms.sums(distances**2).max()))
         if distance > NEAR:
             self.masses = target.masses

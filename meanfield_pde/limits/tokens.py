@@ -157,10 +157,23 @@ class TokenSystem:
             if size == 0.0:
                 return np.zeros_like(direction)
             unit = direction / size
-            return _difference(lambda step: self.velocity(self.moved(places, step * unit)), self._step) * size
+
+            def velocity(step: float) -> FloatArray:
+                return self._along(places, self.moved(places, step * unit))
+
+            return _difference(velocity, self._step) * size
 
         count = self.masses.size * self.tangents
         return LinearOperator((count, count), matvec=product, dtype=np.float64)
+
+    def _along(self, places: FloatArray, moved: FloatArray) -> FloatArray:
+        """Velocity at places nearby, along the frames of these: those of the others may turn, or jump."""
+        if self.tangents == 1:
+            return self.velocity(moved)
+        space = self.problem.space
+        own = self.velocity(moved).reshape(-1, self.tangents)
+        vectors = np.einsum("np,npd->nd", own, space.frame_at(moved))
+        return np.asarray(np.einsum("npd,nd->np", space.frame_at(places), vectors).ravel())
 
     def scale(self, places: FloatArray) -> float:
         """Length of the longest attention vector, one at least: residuals are relative to it."""

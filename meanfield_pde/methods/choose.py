@@ -35,10 +35,15 @@ def begin(problem: Problem) -> Choice:
     ComputationError
         When the initial densities cannot be represented.
     """
-    from meanfield_pde.methods.characteristics import Characteristics
     from meanfield_pde.methods.finite_volume import FiniteVolume
+    from meanfield_pde.methods.flow_maps import begun
 
     wanted = problem.method
+    if wanted == "finite-volume" and not problem.space.is_line:
+        raise InputError(
+            f'{problem.label}: [solver] method: must be "auto", "spectral" or "characteristics" on this '
+            'space, got "finite-volume", which needs a line'
+        )
     if problem.sigma > 0.0 and (wanted == "characteristics" or problem.initial.tokens is not None):
         raise InputError(
             f"{problem.label}: {_misfit(problem)} needs noise.sigma = 0, got {problem.sigma:g}: "
@@ -54,14 +59,14 @@ def begin(problem: Problem) -> Choice:
     if wanted == "finite-volume":
         return Choice(FiniteVolume.start(problem), "as asked")
     if wanted == "characteristics":
-        return Choice(Characteristics.start(problem), "as asked")
+        return Choice(begun(problem), "as asked")
     if problem.sigma == 0.0:
         what = (
             "tokens stay tokens"
             if problem.initial.tokens is not None
             else "densities sharpen to Dirac masses"
         )
-        return Choice(Characteristics.start(problem), f"sigma = 0: without noise {what}")
+        return Choice(begun(problem), f"sigma = 0: without noise {what}")
     return _with_noise(problem)
 
 
@@ -72,6 +77,8 @@ def _with_noise(problem: Problem) -> Choice:
     try:
         method = Spectral.start(problem)
     except ComputationError:
+        if not problem.space.is_line:
+            raise
         finest = problem.accuracy.max_resolution
         return Choice(
             FiniteVolume.start(problem),
@@ -92,23 +99,23 @@ def _misfit(problem: Problem) -> str:
 
 def restored(problem: Problem, name: str, memory: Mapping[str, Any]) -> Method:
     """Return the method under way whose ``memory`` this is."""
-    from meanfield_pde.methods.characteristics import Characteristics
+    from meanfield_pde.methods import flow_maps
     from meanfield_pde.methods.finite_volume import FiniteVolume
 
     if name == "spectral":
         return Spectral.restored(problem, memory)
     if name == "finite-volume":
         return FiniteVolume.restored(problem, memory)
-    return Characteristics.restored(problem, memory)
+    return flow_maps.restored(problem, memory)
 
 
 def restored_state(problem: Problem, content: Mapping[str, Any]) -> State:
     """Return the saved state whose ``content`` this is."""
+    from meanfield_pde.methods import flow_maps
     from meanfield_pde.methods.finite_volume import CellState
-    from meanfield_pde.methods.label_state import LabelState
 
     if content["method"] == "spectral":
         return SpectralState.restored(problem, content)
     if content["method"] == "finite-volume":
         return CellState.restored(problem, content)
-    return LabelState.restored(problem, content)
+    return flow_maps.restored_state(problem, content)
