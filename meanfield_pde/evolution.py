@@ -38,7 +38,7 @@ THREADED_SIZE = 2**19
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a solve is: depth, its end, step, method, its grid points (cells, labels), steps."""
+    """Where a solve is: depth, its end, step, method, its resolution and what that counts, steps."""
 
     depth: float
     final: float
@@ -47,6 +47,7 @@ class Progress:
     resolution: int
     accepted: int
     rejected: int
+    counted: str = "grid points"
 
 
 class StoppedError(ComputationError):
@@ -276,7 +277,18 @@ def _between(
             reported = time.perf_counter()
             method, final = run.method, float(run.problem.depths[-1])
             accepted, rejected, _ = run.counts
-            progress(Progress(method.depth, final, method.step, method.name, method.size, accepted, rejected))
+            progress(
+                Progress(
+                    method.depth,
+                    final,
+                    method.step,
+                    method.name,
+                    method.size,
+                    accepted,
+                    rejected,
+                    run.problem.space.counted,
+                )
+            )
 
     return between
 

@@ -16,7 +16,7 @@ __all__ = ["check"]
 NAMES = {
     "title": "title",
     "nodes": "nodes",
-    "resolution": "angles",
+    "resolution": "resolution",
     "states": "saved states",
     "heads": "heads",
     "gibibytes": "memory, about (GiB)",
@@ -39,4 +39,5 @@ def check(config: str, settings: Sequence[str], report: Report) -> None:
         "heads": len(configuration.heads),
         "gibibytes": round(estimate_memory(configuration, nodes) / 2**30, 2),
     }
-    report.result(values, title=f"{config}: valid", names=NAMES)
+    names = NAMES | {"resolution": configuration.token.counted}
+    report.result(values, title=f"{config}: valid", names=names)

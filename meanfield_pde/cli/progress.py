@@ -46,6 +46,10 @@ class State(Protocol):
         """Grid points, cells or labels per node."""
 
     @property
+    def counted(self) -> str:
+        """What the grid of the token space counts."""
+
+    @property
     def rejected(self) -> int:
         """Steps rejected so far."""
 
@@ -68,7 +72,7 @@ def progress_bar(*, wanted: bool) -> Iterator[Callable[[State], None] | None]:
     )
     console = Console(file=cast("TextIO", Lasting(sys.stderr)))
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=1.0, step=0.0, resolution=0, unit="angles", rejected=0)
+        task = bar.add_task("", total=1.0, step=0.0, resolution=0, unit="", rejected=0)
         last = 0.0
 
         def update(state: State) -> None:
@@ -82,7 +86,7 @@ def progress_bar(*, wanted: bool) -> Iterator[Callable[[State], None] | None]:
                     total=state.final,
                     step=state.step,
                     resolution=state.resolution,
-                    unit=UNITS.get(state.method, "angles"),
+                    unit=UNITS.get(state.method, state.counted),
                     rejected=state.rejected,
                 )
 

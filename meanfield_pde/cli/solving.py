@@ -36,7 +36,7 @@ NAMES = {
     "plateau": "plateaus",
     "steps": "steps",
     "rejected": "rejected steps",
-    "resolution": "angles",
+    "resolution": "resolution",
     "labels": "labels",
     "seconds": "seconds",
 }
@@ -159,7 +159,8 @@ def _print(report: Report, solution: Solution, configuration: Configuration, pat
     """Print the closing table."""
     values = solution.summary()
     shown = values if report.as_json else values | {"plateau": _spoken(values.get("plateaus", []))}
-    names = {key: name for key, name in NAMES.items() if shown.get(key) not in (None, "")}
+    names = NAMES | {"resolution": configuration.token.counted}
+    names = {key: name for key, name in names.items() if shown.get(key) not in (None, "")}
     report.result(shown, title=f"{configuration.title or configuration.label} → {path}", names=names)
 
 

@@ -117,6 +117,12 @@ class Token(Table):
         two = (self.space == "sphere" and self.dimension == 3) or (self.space == "torus" and not self.is_line)
         return int(per_axis * self.resolution ** (2 if two else 1))
 
+    @property
+    def counted(self) -> str:
+        """What the resolution counts, as tables say it."""
+        words = {"circle": "angles", "torus": "angles per axis", "zonal": "degrees", "sphere": "degrees"}
+        return words[self.space]
+
     def highest_mode(self, finest: int) -> float:
         """Bound of the orders that the finest resolution may hold."""
         return finest / 2 if self.space in {"circle", "torus"} else finest

@@ -254,7 +254,7 @@ def test_progress_is_drawn_on_a_terminal_only(run, case, solve_ends, monkeypatch
     run("solve", "case.toml", "-o", "quiet.h5", "--quiet")
     assert [progress is not None for _, progress, _ in calls] == [False, True, False]
     state = types.SimpleNamespace(
-        depth=0.1, final=0.5, step=1e-3, method="spectral", resolution=32, rejected=1
+        depth=0.1, final=0.5, step=1e-3, method="spectral", resolution=32, rejected=1, counted="angles"
     )
     calls[1][1](state)
 
@@ -263,7 +263,17 @@ def test_help_and_version(run, folder):  # noqa: ARG001
     for arguments in ([], ["--help"], ["-h"]):
         outcome = run(*arguments)
         assert outcome.status == 0
-        for command in ("init", "validate", "solve", "limit", "compare", "bifurcation", "info", "plot"):
+        for command in (
+            "init",
+            "validate",
+            "solve",
+            "limit",
+            "compare",
+            "bifurcation",
+            "info",
+            "plot",
+            "animate",
+        ):
             assert f"\n  {command} " in outcome.out
         assert "train" not in outcome.out
     assert "--overwrite" in run("solve", "--help").out
