@@ -17,6 +17,7 @@ from meanfield_pde.limits.tables import (
     rung_variables,
     spectrum_variables,
 )
+from meanfield_pde.methods.embedded_state import histogram as vector_histogram
 from meanfield_pde.methods.label_state import histogram
 from meanfield_pde.methods.labels import Cloud, Labels
 from meanfield_pde.observables import observe, scattered_attention_entropy
@@ -148,6 +149,8 @@ def atomic_measures(problem: Problem, law: AtomicLaw) -> dict[str, Attribute]:
 
 def _histogram(law: AtomicLaw, space: Space) -> FloatArray:
     atoms = law.atoms
+    if space.place:
+        return vector_histogram(atoms, space)
     labels = Labels.of_tokens(atoms.places, atoms.masses, atoms.starts)
     return histogram(Cloud.start(labels), space)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.limits.basins import attracted
-from meanfield_pde.limits.gathering import gathered
+from meanfield_pde.limits.gathering import gathered, thinned
 from meanfield_pde.limits.law import AtomicLaw, polished
 from meanfield_pde.limits.unsettled import UncertainError, UnsettledError
 from meanfield_pde.methods.characteristics import Characteristics
@@ -41,6 +41,8 @@ SETTLED = 2e-5
 #: Change of the masses of atoms between two depths that is no change.
 SAME_MASS = 1e-9
 STEPS = 128
+#: Tokens that stand for smooth laws where places are vectors: which attractors, and which share of mass.
+FEW, MANY = 2500, 6000
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,11 @@ def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) 
     """
     still = replace(problem, sigma=0.0, method="characteristics")
     coarse = replace(still, accuracy=replace(COARSE, max_resolution=problem.accuracy.max_resolution))
-    reached = _Run(coarse, between, exact=False).reached()
-    exact = reached.law.is_map and not reached.law.symmetries
-    return reached if exact else _Run(still, between, exact=True).reached()
+    vectors = bool(problem.space.place)
+    reached = _Run(thinned(coarse, FEW) if vectors else coarse, between, exact=False).reached()
+    if reached.law.is_map and not reached.law.symmetries:
+        return reached
+    return _Run(thinned(still, MANY) if vectors else still, between, exact=True).reached()
 
 
 class _Run:

@@ -1,23 +1,43 @@
-"""Which tokens of a law have come together, where places are vectors: groups about their heaviest tokens."""
+"""Few tokens that stand for smooth laws where places are vectors, and which of them have come together."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield_pde.initial import Initial, Tokens, uniform
+from meanfield_pde.methods.spectral import resolved_start
 from meanfield_pde.spaces import Atoms
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.problem import Problem
     from meanfield_pde.spaces import Space
 
-__all__ = ["gathered"]
+__all__ = ["gathered", "thinned"]
 
 #: Tokens within this distance, radians, of the leader of a group belong to it.
 WITHIN = 0.5
 #: Masses below this are stragglers of rounding.
 SMALLEST = 1e-13
+#: The coarsest quadrature of a density, and the factor between those that are tried.
+COARSEST, COARSER = 4, 0.8
+
+
+def thinned(problem: Problem, most: int) -> Problem:
+    """Begin with tokens at the points of a coarse grid, at most so many in all, for smooth densities."""
+    if problem.initial.tokens is not None:
+        return problem
+    nodes, space = problem.auxiliary.nodes.size, problem.space
+    _, coefficients = resolved_start(problem)
+    while len(space.points) * nodes > most and COARSER * space.resolution >= COARSEST:
+        space = space.resized(int(COARSER * space.resolution))
+    masses = np.maximum(space.synthesise(coefficients), 0.0) * space.weights
+    places = space.locate(space.points)
+    tokens = Tokens(np.broadcast_to(places, (nodes, *places.shape)).copy(), masses + SMALLEST * masses.max())
+    return replace(problem, initial=Initial(uniform, tokens=tokens))
 
 
 def gathered(space: Space, atoms: Atoms) -> tuple[Atoms, FloatArray]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield_pde.attention.field import AttentionField
+from meanfield_pde.equation import Equation
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.limits.densities import DensitySystem
 from meanfield_pde.limits.stability import Linearisation, Spectrum
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
     from meanfield_pde.arrays import FloatArray
-    from meanfield_pde.equation import Equation
     from meanfield_pde.problem import Problem
     from solvers.bordered import Jacobian
 
@@ -34,6 +35,8 @@ TOLERANCE = 1e-12
 MOST = 12
 #: Implicit steps: the first, their growth, their most, how far one may go relative to the state.
 FIRST, GROWTH, STEPS, FARTHEST = 1.0, 2.0, 400, 0.1
+#: Numbers in the matrices of all nodes, for eigenvalues; coefficients that these see, the least degree.
+MATRICES, SEEN, LOWEST = 3 * 10**7, 1e-6, 8
 #: Largest change of a coefficient by which Newton's method may end the implicit steps.
 NEAR = 0.02
 
@@ -56,7 +59,8 @@ class Stationary:
     @cached_property
     def spectrum(self) -> Spectrum:
         """Leading eigenvalues of the linearised flow, neutral ones left out."""
-        return Linearisation(self.equation, self.coefficients).spectrum(self.neutral)
+        equation, coefficients = _lighter(self.equation, self.coefficients)
+        return Linearisation(equation, coefficients).spectrum(self.neutral)
 
     @property
     def leading(self) -> float:
@@ -68,6 +72,28 @@ class Stationary:
     def stable(self) -> bool:
         """Whether every perturbation that is not neutral decays."""
         return self.leading < 0.0
+
+
+def _lighter(equation: Equation, coefficients: FloatArray) -> tuple[Equation, FloatArray]:
+    """Equation for eigenvalues: on surfaces with many nodes of lower degree, as leading modes are smooth.
+
+    It keeps all coefficients above ``SEEN`` as far as the matrices of all nodes fit into ``MATRICES``.
+    """
+    space, nodes = equation.space, len(coefficients)
+    width = coefficients.shape[1]
+    if space.is_line or nodes * width**2 <= MATRICES:
+        return equation, coefficients
+    size = np.abs(coefficients).max(axis=0)
+    seen = int(np.flatnonzero(size > SEEN * size.max())[-1]) + 1
+    degree = LOWEST
+    while space.width(degree + 1) <= min(seen, int(np.sqrt(MATRICES / nodes))):
+        degree += 1
+    coarse = space.resized(degree)
+    attention = AttentionField(coarse, equation.attention.attention, equation.attention.tolerance)
+    drift = equation.drift
+    if drift is not None:
+        drift = coarse.tangential(space.analyse(np.einsum("ip,ipd->di", drift, space.frame)))
+    return Equation(attention, drift, equation.sigma), coarse.pad(coefficients)
 
 
 def neutral_border(system: DensitySystem) -> Callable[[FloatArray], Border]:

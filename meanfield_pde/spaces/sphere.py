@@ -295,6 +295,15 @@ class Sphere:
         """Places are points."""
         return np.asarray(places)
 
+    def retract(self, positions: FloatArray) -> FloatArray:
+        """Nearest points of the sphere, (n, 3)."""
+        return np.asarray(positions / np.linalg.norm(positions, axis=-1, keepdims=True))
+
+    def project(self, positions: FloatArray, vectors: FloatArray) -> FloatArray:
+        """Tangential parts of vectors at positions, (n, 3)."""
+        normal = np.einsum("nd,nd->n", positions, vectors)
+        return np.asarray(vectors - normal[:, None] * positions)
+
     def frame_at(self, places: FloatArray) -> FloatArray:
         """Tangents along growing colatitude and longitude, (n, 2, 3); at the poles those of φ = 0."""
         longitude = np.arctan2(places[:, 1], places[:, 0])

@@ -328,6 +328,17 @@ class Torus:
         """Places are points."""
         return np.asarray(places)
 
+    def retract(self, positions: FloatArray) -> FloatArray:
+        """Nearest points of the torus, (n, 4): both planes normalised."""
+        planes = positions.reshape(*positions.shape[:-1], 2, 2)
+        return np.asarray((planes / np.linalg.norm(planes, axis=-1, keepdims=True)).reshape(positions.shape))
+
+    def project(self, positions: FloatArray, vectors: FloatArray) -> FloatArray:
+        """Tangential parts of vectors at positions, (n, 4), plane by plane."""
+        places, parts = (both.reshape(*both.shape[:-1], 2, 2) for both in (positions, vectors))
+        normal = (places * parts).sum(axis=-1, keepdims=True)
+        return np.asarray((parts - normal * places).reshape(vectors.shape))
+
     def frame_at(self, places: FloatArray) -> FloatArray:
         """(−sin θ₁, cos θ₁, 0, 0) and (0, 0, −sin θ₂, cos θ₂), (n, 2, 4)."""
         result = np.zeros((len(places), 2, 4))
