@@ -4,7 +4,17 @@ import importlib
 import os
 import sys
 
-COMMANDS = ("integrators", "methods", "notebook", "peers", "positions", "ring", "scaling", "transforms")
+COMMANDS = (
+    "integrators",
+    "methods",
+    "notebook",
+    "peers",
+    "positions",
+    "ring",
+    "scaling",
+    "tokens",
+    "transforms",
+)
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 

@@ -35,7 +35,9 @@ __all__ = ["TokenAttention", "TokenHead", "block_sums", "turned"]
 #: Scores that are held at once, so that they stay in the cache, and the fewest queries of a product.
 CACHED, FEWEST = 2**15, 64
 #: The compiled loop is the quicker for pairs · (8 + d) below this (``python -m benchmarks tokens``).
-COMPILED = 12_000
+COMPILED = 25_000
+#: Pairs whose biases are held from one evaluation to the next.
+HELD = 2**22
 
 
 def turned(vectors: FloatArray, angles: FloatArray) -> FloatArray:
@@ -43,10 +45,13 @@ def turned(vectors: FloatArray, angles: FloatArray) -> FloatArray:
 
     The last axis stays where d is odd: what ``Space.rotations`` does with matrices.
     """
+    return _turned(vectors, np.cos(angles), np.sin(angles))
+
+
+def _turned(vectors: FloatArray, cosine: FloatArray, sine: FloatArray) -> FloatArray:
     planes = vectors.shape[-1] // 2
     first, second = vectors[..., 0 : 2 * planes : 2], vectors[..., 1 : 2 * planes : 2]
-    cosine, sine = np.cos(angles), np.sin(angles)
-    result = np.array(np.broadcast_to(vectors, np.broadcast_shapes(vectors.shape, (*angles.shape[:-1], 1))))
+    result = np.array(np.broadcast_to(vectors, np.broadcast_shapes(vectors.shape, (*cosine.shape[:-1], 1))))
     result[..., 0 : 2 * planes : 2] = cosine * first - sine * second
     result[..., 1 : 2 * planes : 2] = sine * first + cosine * second
     return result
@@ -121,10 +126,13 @@ class TokenHead:
         return _reduced(self.head.value)
 
     @cached_property
-    def _angles(self) -> FloatArray | None:
-        """Angles of the tokens, (tokens, planes or 1)."""
+    def _turns(self) -> tuple[FloatArray, FloatArray] | None:
+        """Cosines and sines of the angles of the tokens, (tokens, planes or 1) each."""
         angles = self.setting.attention.encoding.angles
-        return None if angles is None else angles.reshape(len(angles), -1)[self.rows]
+        if angles is None:
+            return None
+        own = angles.reshape(len(angles), -1)[self.rows]
+        return np.cos(own), np.sin(own)
 
     @cached_property
     def _table(self) -> FloatArray | None:
@@ -148,7 +156,7 @@ class TokenHead:
     def keys(self, tokens: FloatArray) -> FloatArray:
         """Encode the tokens: u = E_z(x), (tokens, d)."""
         shifts = self.setting.attention.encoding.shifts
-        moved = tokens if self._angles is None else turned(tokens, self._angles)
+        moved = tokens if self._turns is None else _turned(tokens, *self._turns)
         return moved if shifts is None else moved + shifts[self.rows]
 
     def vectors(self, tokens: FloatArray) -> FloatArray:
@@ -156,8 +164,8 @@ class TokenHead:
         sums = self._sums(tokens)
         scale = np.exp(sums.offset) if self.unnormalised else 1.0 / sums.total
         vector = scale[:, None] * sums.vector
-        if self.setting.encoded and self._angles is not None:
-            vector = turned(vector, -self._angles)
+        if self.setting.encoded and self._turns is not None:
+            vector = _turned(vector, self._turns[0], -self._turns[1])
         return _multiplied(vector, self._value)
 
     @property
@@ -217,6 +225,16 @@ class TokenHead:
         """Bias of some queries, (queries or 1, tokens)."""
         if self._table is None:
             return np.zeros((1, self.rows.size))
+        return self._pairs_of(rows) if self._held is None else self._held[rows]
+
+    @cached_property
+    def _held(self) -> FloatArray | None:
+        """Bias of all pairs of tokens, where they are not too many."""
+        return self._pairs_of(slice(None)) if self.rows.size**2 <= HELD else None
+
+    def _pairs_of(self, rows: slice) -> FloatArray:
+        if self._table is None:
+            raise ValueError("bias: there is none")
         return np.ascontiguousarray(self._table[self.rows[rows]][:, self.rows])
 
     def _over_prompt(self, queries: FloatArray, values: FloatArray) -> Sums:
