@@ -100,11 +100,12 @@ class Factored:
 
     @cached_property
     def _spectral(self) -> FloatArray | None:
-        """Coefficients of normaliser and field, (rank, parts · coefficients), with one exponent for all points.
+        """Coefficients of normaliser and field, (rank, parts · coefficients), with a common exponent.
 
         The parts are the normaliser and the components of the field along the frame where these are smooth,
-        else those of the vector. None where they are hardly fewer than the points of the grid, or where one
-        exponent would cost the digits of queries whose own is much smaller.
+        else those of the vector; the normaliser alone where the field is its gradient. None where they are
+        hardly fewer than the points of the grid, or where one exponent would cost the digits of queries whose
+        own is much smaller.
         """
         space, coarse = self.setting.space, self._coarse
         if coarse.eigenvalues.size > FEWER * len(space.points) or not self.setting.encoded:
@@ -119,11 +120,23 @@ class Factored:
             return None
         factor = np.exp(self._coarse_rows - self._highest).T
         value = self.setting.head.value
+        if self._slope is not None:
+            return coarse.analyse(factor)
         if space.fields_by == "frame":
             along = np.einsum("ied,kd->eki", coarse.frame @ value, self.skeleton.keys)
         else:
             along = np.broadcast_to((self.skeleton.keys @ value.T).T[:, :, None], (len(value), *factor.shape))
         return np.concatenate([coarse.analyse(part) for part in (factor, *(factor * along))], axis=1)
+
+    @cached_property
+    def _slope(self) -> float | None:
+        """Factor of ∇_x of the normaliser in the field, where V is a multiple of βBᵀ; on surfaces only."""
+        metric, value = self.setting.metric, self.setting.head.value
+        size = float((metric**2).sum())
+        if self.setting.space.fields_by != "embedding" or size == 0.0:
+            return None
+        slope = float((value * metric.T).sum()) / size
+        return slope if np.array_equal(value, slope * metric.T) else None
 
     @cached_property
     def token_factor(self) -> FloatArray:
@@ -180,6 +193,9 @@ class Factored:
         def synthesise(rows: slice) -> None:
             parts = (self._seen(charges, rows) @ spectral).reshape(-1, spectral.shape[1] // width, width)
             total[rows] = space.synthesise(parts[:, 0])
+            if self._slope is not None:
+                field[rows] = self._slope * space.gradient(parts[:, 0])
+                return
             if space.fields_by == "embedding":
                 field[rows] = space.tangential(parts[:, 1:])
                 return

@@ -131,7 +131,12 @@ class Sphere:
 
     def tangential(self, coefficients: FloatArray) -> FloatArray:
         """Components along the two tangents at the grid points."""
-        return np.asarray(np.einsum("ied,...di->...ie", self.frame, self.synthesise(coefficients)))
+        values = self.synthesise(coefficients)
+        result = np.empty((*values.shape[:-2], values.shape[-1], 2))
+        for tangent in range(2):
+            parts = (self.frame[:, tangent, part] * values[..., part, :] for part in range(3))
+            result[..., tangent] = sum(parts, start=np.zeros(()))
+        return result
 
     def features(self, degree: int) -> FloatArray:
         """∇e_lm for 1 ≤ l ≤ degree, then the same turned to the left, x × ∇e_lm."""
