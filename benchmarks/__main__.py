@@ -12,6 +12,7 @@ COMMANDS = (
     "positions",
     "ring",
     "scaling",
+    "surfaces",
     "tokens",
     "transforms",
 )

@@ -192,7 +192,7 @@ def _clusters(problem: Problem, saved: Sequence[State]) -> dict[str, Variable]:
 
 def _states(problem: Problem, space: Space, saved: Sequence[State]) -> dict[str, Variable]:
     """Densities, marginals and conditional means of all saved states."""
-    times, nodes, points = len(saved), problem.auxiliary.nodes.size, len(space.points)
+    times, nodes, points = len(saved), problem.auxiliary.nodes.size, space.weights.size
     kept = times if problem.keep_density else 1
     density = np.empty((kept, nodes, points))
     marginal = np.empty((times, points))
