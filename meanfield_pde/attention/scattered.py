@@ -14,6 +14,7 @@ import numpy as np
 
 from meanfield_pde.attention.operators import MODE_TOLERANCE, NOISE
 from meanfield_pde.attention.pairs import Pairs
+from meanfield_pde.attention.rings import RingField, are_rings
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
@@ -93,6 +94,11 @@ class ScatteredField:
         return self.field.space
 
     @cached_property
+    def rings(self) -> RingField | None:
+        """The same between rings, where places stand for them."""
+        return RingField(self.field, self.drift) if are_rings(self.space) else None
+
+    @cached_property
     def _pairs(self) -> tuple[Pairs | None, ...]:
         return tuple(
             None if head.setting.head.kernel is not None else Pairs(head.setting) for head in self.field.heads
@@ -109,6 +115,8 @@ class ScatteredField:
 
     def velocity(self, atoms: Atoms) -> FloatArray:
         """Tangential velocity of every atom, (atoms, d − 1)."""
+        if self.rings is not None:
+            return self.rings.velocity(atoms)
         frame = self.space.frame_at(atoms.places)
         velocity = np.zeros(frame.shape[:2])
         everyone = np.arange(atoms.masses.size)
@@ -124,6 +132,8 @@ class ScatteredField:
 
     def drift_at(self, atoms: Atoms) -> FloatArray:
         """F at every atom, (atoms, d − 1), zero without drift."""
+        if self.rings is not None:
+            return self.rings.drift_at(atoms.places)
         frame = self.space.frame_at(atoms.places)
         if self.drift is None:
             return np.zeros(frame.shape[:2])

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.spaces import Atoms
+from meanfield_pde.spaces.zonal import folded
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.attention.rings import RingField
     from meanfield_pde.attention.scattered import ScatteredField
 
 __all__ = ["attracted"]
 
-#: Grid points, at least, on which the zeros of the velocity are bracketed.
-FINEST = 1024
+#: Grid points, at least, on which the zeros of the velocity are bracketed; for every degree of a kernel.
+FINEST, PER_DEGREE = 1024, 8
 #: Masses below this are stragglers of rounding.
 SMALLEST = 1e-13
+#: Attractors that are closer are mirror images of each other: between others there is a barrier.
+IMAGES = 1e-6
 #: Rounds in which zeros are found: each gains the ratio of bends to slope, about a step.
 ROUNDS = 4
 
@@ -35,6 +39,8 @@ def attracted(field: ScatteredField, atoms: Atoms) -> tuple[Atoms, FloatArray] |
     period = space.period
     if period is None:
         raise ValueError("basins: only lines that are closed are known")
+    if field.rings is not None:
+        atoms = Atoms(folded(atoms.places), atoms.masses, atoms.starts)
     angles, velocity = _velocity(field, atoms)
     places, masses, starts = [], [], [0]
     distances = np.empty(atoms.places.size)
@@ -51,14 +57,19 @@ def attracted(field: ScatteredField, atoms: Atoms) -> tuple[Atoms, FloatArray] |
         distances[own] = np.abs((atoms.places[own] - target + period / 2.0) % period - period / 2.0)
         mass = np.bincount(basin, weights=atoms.masses[own], minlength=attractors.size)
         kept = mass > SMALLEST
-        places.append(attractors[order][kept] % period)
-        masses.append(mass[kept] / mass[kept].sum())
-        starts.append(starts[-1] + int(np.count_nonzero(kept)))
+        centres, shares = attractors[order][kept] % period, mass[kept] / mass[kept].sum()
+        if field.rings is not None:
+            centres, shares = _images_joined(folded(centres), shares)
+        places.append(centres)
+        masses.append(shares)
+        starts.append(starts[-1] + shares.size)
     return Atoms(np.concatenate(places), np.concatenate(masses), np.array(starts, dtype=np.intp)), distances
 
 
 def _velocity(field: ScatteredField, atoms: Atoms) -> tuple[FloatArray, FloatArray]:
     """Angles, and the velocity there of every node, (aux or 1, angles)."""
+    if field.rings is not None:
+        return _mirrored_velocity(field.rings, atoms)
     space = field.space
     coefficients = space.analyse_atoms(atoms)
     velocity = field.field.velocity(coefficients)[..., 0]
@@ -69,6 +80,26 @@ def _velocity(field: ScatteredField, atoms: Atoms) -> tuple[FloatArray, FloatArr
         return angles, velocity
     fine = space.resized(FINEST)
     return fine.axes[0].values, _refined(velocity, FINEST)
+
+
+def _mirrored_velocity(rings: RingField, atoms: Atoms) -> tuple[FloatArray, FloatArray]:
+    """Polar angles all around, and the velocity there: odd about the poles, where it is exactly zero."""
+    half = max(FINEST // 2, PER_DEGREE * rings.space.resolution)
+    angles = np.asarray(np.arange(2 * half) * (np.pi / half), dtype=np.float64)
+    nodes = atoms.starts.size - 1
+    places, rows = np.tile(angles[1:half], nodes), np.repeat(np.arange(nodes), half - 1)
+    own = rings.velocity_at(atoms, places, rows).reshape(nodes, half - 1)
+    velocity = np.zeros((nodes, 2 * half))
+    velocity[:, 1:half], velocity[:, half + 1 :] = own, -own[:, ::-1]
+    return angles, velocity
+
+
+def _images_joined(places: FloatArray, masses: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Join an attractor on both sides of the axis: a token on the barrier of a pole may fall to either."""
+    order = np.argsort(places)
+    places, masses = places[order], masses[order]
+    first = np.flatnonzero(np.diff(places, prepend=-np.inf) > IMAGES)
+    return places[first], np.add.reduceat(masses, first)
 
 
 def _refined(values: FloatArray, points: int) -> FloatArray:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
+from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.clusters import DEGREE
 from meanfield_pde.energies import scattered_energy
 from meanfield_pde.methods.labels import Cloud, Labels
 from meanfield_pde.observables import Comparison, scattered_attention_entropy
 from meanfield_pde.records import Variable
+from meanfield_pde.spaces.zonal import folded
+from meanfield_pde.spaces.zonal_line import Edges
 from solvers.panels import ORDER, Panels
 
 if TYPE_CHECKING:
@@ -23,9 +26,17 @@ if TYPE_CHECKING:
     from meanfield_pde.attention.scattered import ScatteredField
     from meanfield_pde.auxiliary import Auxiliary
     from meanfield_pde.problem import Problem
-    from meanfield_pde.spaces import Space
+    from meanfield_pde.spaces import Atoms, Space
 
-__all__ = ["LabelState", "cloud_content", "histogram", "observe", "restored_cloud", "trajectories"]
+__all__ = [
+    "LabelState",
+    "cloud_content",
+    "first_moments",
+    "histogram",
+    "observe",
+    "restored_cloud",
+    "trajectories",
+]
 
 TURN = 2.0 * math.pi
 #: Labels, over all states, whose positions are kept; beyond, those of the last state alone.
@@ -66,12 +77,13 @@ class LabelState:
     def of(problem: Problem, cloud: Cloud, depth: float, diagnostics: Mapping[str, float]) -> LabelState:
         """Return the state of a cloud."""
         atoms, space = cloud.atoms, problem.space
-        waves = space.resized(3 * DEGREE + 1).analyse_atoms(atoms)
+        felt = space if are_rings(space) else space.resized(3 * DEGREE + 1)
+        waves = felt.analyse_atoms(atoms)
         return LabelState(
             depth,
             space,
             histogram(cloud, space),
-            atoms.sums(space.embed(atoms.places)),
+            first_moments(space, atoms),
             problem.auxiliary.mean(waves),
             int(np.diff(cloud.labels.starts).max()),
             diagnostics,
@@ -146,7 +158,7 @@ def observe(problem: Problem, field: ScatteredField, cloud: Cloud) -> dict[str, 
     atoms, auxiliary, space = cloud.atoms, problem.auxiliary, problem.space
     joint = histogram(cloud, space)
     marginal = auxiliary.mean(joint)
-    moments = atoms.sums(space.embed(atoms.places))
+    moments = first_moments(space, atoms)
     speed = (field.velocity(atoms) ** 2).sum(axis=1)
     energy = scattered_energy(field, atoms)
     return {
@@ -163,12 +175,22 @@ def observe(problem: Problem, field: ScatteredField, cloud: Cloud) -> dict[str, 
     }
 
 
+def first_moments(space: Space, atoms: Atoms) -> FloatArray:
+    """∫ x ρ(x|z) dx of every row, (aux, d): that of a ring lies on the axis."""
+    moments = atoms.sums(space.embed(atoms.places))
+    if are_rings(space):
+        moments[:, 1:] = 0.0
+    return moments
+
+
 def histogram(cloud: Cloud, space: Space) -> FloatArray:
     """Conditional densities as the mass in the cell about every grid point over its width, (aux, points).
 
     Between the labels of a panel mass is spread as its polynomials say, so that smooth densities look smooth;
     atoms fall into one cell. The masses of the cells add up to one.
     """
+    if are_rings(space):
+        return _ring_masses(cloud, _ring_edges(space))[:, ::-1] / space.weights
     points = len(space.weights)
     width = TURN / points
     if cloud.labels.panels is None:
@@ -178,7 +200,9 @@ def histogram(cloud: Cloud, space: Space) -> FloatArray:
         counted = np.bincount(atoms.rows * points + cell, weights=atoms.masses, minlength=rows * points)
         return counted.reshape(rows, points) / width
     result = np.empty((cloud.labels.starts.size - 1, points))
-    for row, (places, masses) in enumerate(_pieces(cloud, cloud.labels.panels)):
+    for row, (lifted, below_them) in enumerate(_pieces(cloud, cloud.labels.panels)):
+        places = np.append(np.minimum(lifted, lifted[0] + TURN), lifted[0] + TURN)
+        masses = np.append(below_them, 1.0)
         edges = width * (np.arange(points + 1) - 0.5) - places[0]
         turns = np.floor(edges / TURN)
         below = turns + np.interp(edges - TURN * turns, places - places[0], masses)
@@ -186,8 +210,31 @@ def histogram(cloud: Cloud, space: Space) -> FloatArray:
     return result
 
 
+def _ring_edges(space: Space) -> FloatArray:
+    """Polar angles between the cells of zonal spheres, increasing: against the order of the grid."""
+    edges = Edges.between(space.weights / space.weights.sum(), space.dimension)
+    return np.asarray(np.arctan2(edges.sines, edges.cosines)[::-1])
+
+
+def _ring_masses(cloud: Cloud, edges: FloatArray) -> FloatArray:
+    """Mass between these polar angles, (aux, edges + 1): a smooth one up to roundings of one.
+
+    Cells at the poles of spheres of high dimension may hold less, so that roundings decide on their density.
+    """
+    rows, cells = cloud.labels.starts.size - 1, edges.size + 1
+    if cloud.labels.panels is None:
+        atoms = cloud.atoms
+        cell = np.searchsorted(edges, folded(atoms.places)) + cells * atoms.rows
+        counted = np.bincount(cell, weights=atoms.masses, minlength=rows * cells)
+        return np.asarray(counted.reshape(rows, cells), dtype=np.float64)
+    pieces = _pieces(cloud, cloud.labels.panels)
+    below = np.stack([np.interp(edges, places, masses / masses[-1]) for places, masses in pieces])
+    below = np.maximum.accumulate(below, axis=1)  # between two pieces roundings may let it fall
+    return np.diff(np.minimum(below, 1.0), axis=1, prepend=0.0, append=1.0)
+
+
 def _pieces(cloud: Cloud, panels: Panels) -> Iterator[tuple[FloatArray, FloatArray]]:
-    """For every row lifted places over one turn, and the mass below them: linear in between."""
+    """For every row lifted places in order, and the mass below them: linear in between."""
     values, density = cloud.panel_places, cloud.labels.density
     places = Panels.sampled(values, PLACES)
     for index in np.flatnonzero(Panels.tails(values) > ROUGH):  # a polynomial would overshoot between labels
@@ -198,9 +245,7 @@ def _pieces(cloud: Cloud, panels: Panels) -> Iterator[tuple[FloatArray, FloatArr
         chosen = panels.row == row
         start = np.concatenate([[0.0], np.cumsum(below[chosen, -1])])
         mass = np.maximum.accumulate((start[:-1, None] + below[chosen]).ravel()) / start[-1]
-        lifted = np.maximum.accumulate(places[chosen].ravel())
-        lifted = np.minimum(lifted, lifted[0] + TURN)
-        yield np.append(lifted, lifted[0] + TURN), np.append(mass, 1.0)
+        yield np.maximum.accumulate(places[chosen].ravel()), mass
 
 
 def trajectories(states: Sequence[LabelState], *, every: bool) -> dict[str, Variable]:
@@ -220,6 +265,8 @@ def trajectories(states: Sequence[LabelState], *, every: bool) -> dict[str, Vari
     position = np.stack([_placed(cloud, labels, rows)[index] for cloud in kept]) % TURN
     first = "time" if every else "state"
     text = "angle of the label (flow map X(t, ℓ, z))"
+    if are_rings(states[-1].space):
+        position, text = folded(position), f"polar {text}"
     return {
         "position": Variable((first, "aux", "label"), position, text, "rad"),
         "label_weight": Variable(("aux", "label"), weight, "mass of the label, by quadrature of ρ(0, ·|z)"),

@@ -1,4 +1,7 @@
-"""Labels for the initial densities: Gauss panels where a grid resolves them, tokens where not."""
+"""Labels for the initial densities: Gauss panels where a grid resolves them, tokens where not.
+
+On zonal spheres labels are polar angles in [0, π], which every flow keeps, and stand for rings.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
+from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.methods.labels import Labels
 from meanfield_pde.methods.spectral import resolved_start
 from meanfield_pde.methods.steps import Steps
-from meanfield_pde.spaces import Atoms
+from meanfield_pde.spaces import Atoms, gegenbauer
+from meanfield_pde.spaces.zonal import folded
 from solvers.panels import ORDER, Panels
 
 if TYPE_CHECKING:
@@ -44,13 +50,28 @@ def initial_labels(problem: Problem) -> Labels:
         space, coefficients = resolved_start(problem)
     except ComputationError:
         return Steps.of(problem).labels(problem.accuracy.max_resolution)
+    if are_rings(space):
+        dimension = space.dimension
+        return _panels(problem, math.pi, lambda atoms: _of_rings(coefficients, atoms, dimension))
     fine = space.resized(OVERSAMPLING * space.resolution)
-    return _panels(problem, lambda atoms: fine.interpolate(fine.synthesise(fine.pad(coefficients)), atoms))
+    values = fine.synthesise(fine.pad(coefficients))
+    return _panels(problem, TURN, lambda atoms: fine.interpolate(values, atoms))
 
 
-def _panels(problem: Problem, density_at: Callable[[Atoms], FloatArray]) -> Labels:
+def _of_rings(coefficients: FloatArray, atoms: Atoms, dimension: int) -> FloatArray:
+    """Density of the polar angle, ρ(cos α) |S^{d−2}| sin^{d−2} α, (atoms,)."""
+    cosines, result = np.cos(atoms.places), np.zeros(atoms.places.size)
+    levels = gegenbauer.polynomials(cosines, coefficients.shape[1] - 1, dimension)
+    for level, wave in enumerate(levels):
+        result += coefficients[atoms.rows, level] * wave
+    area = special.xlogy(dimension - 2.0, np.abs(np.sin(atoms.places)))
+    return np.asarray(result * np.exp(area - special.betaln((dimension - 1) / 2.0, 0.5)))
+
+
+def _panels(problem: Problem, length: float, density_at: Callable[[Atoms], FloatArray]) -> Labels:
+    """Panels on the line [0, length), on which the density is given."""
     rows = problem.auxiliary.nodes.size
-    panels = Panels.even(rows, max(2, -(-problem.space.resolution // ORDER)), TURN)
+    panels = Panels.even(rows, max(2, -(-problem.space.resolution // ORDER)), length)
     tolerance = max(SHARE * problem.accuracy.atol, SMALLEST)
     for _ in range(ROUNDS):
         density = _sampled(panels, rows, density_at)
@@ -77,4 +98,7 @@ def _tokens(problem: Problem, tokens: Tokens) -> Labels:
     shift = TURN * problem.initial.turns * nodes[:, None]
     masses = np.broadcast_to(tokens.masses / tokens.masses.sum(axis=1, keepdims=True), shape)
     starts = count * np.arange(nodes.size + 1, dtype=np.intp)
-    return Labels.of_tokens((np.broadcast_to(tokens.places, shape) + shift).ravel(), masses.ravel(), starts)
+    places = (np.broadcast_to(tokens.places, shape) + shift).ravel()
+    if are_rings(problem.space):
+        places = folded(places)
+    return Labels.of_tokens(places, masses.ravel(), starts)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.methods.labels import Labels
 
@@ -35,8 +36,14 @@ class Steps:
         Raises
         ------
         ComputationError
-            When the finest grid misses all of the density.
+            When the finest grid misses all of the density; on zonal spheres, whose cells are not equal.
         """
+        if are_rings(problem.space):
+            raise ComputationError(
+                f"the initial density is too rough for {problem.accuracy.max_resolution} "
+                f"{problem.space.counted}; raise solver.max_resolution, choose a smoother one, "
+                'or give single tokens (initial.kind = "points")'
+            )
         rough, auxiliary = problem.initial, problem.auxiliary
         count = max(problem.accuracy.max_resolution, 2 * rough.degree)
         if rough.table is not None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from meanfield_pde.spaces.base import Atoms
     from solvers.compiled import Rate
 
-__all__ = ["Zonal"]
+__all__ = ["Zonal", "folded"]
 
 TURN = 2.0 * math.pi
 #: Highest dimension whose spheres have a volume that is used as it is.
@@ -386,9 +386,11 @@ class Zonal:
 
     def analyse_atoms(self, atoms: Atoms, degree: int | None = None) -> FloatArray:
         """Σ mass e_l(cos α): every atom stands for its ring."""
+        from meanfield_pde.spaces.zonal_kernels import ring_coefficients
+
         highest = self.resolution if degree is None else min(degree, self.resolution)
-        waves = gegenbauer.polynomials(np.cos(atoms.places), highest, self.dimension)
-        return np.stack([atoms.sums(wave) for wave in waves], axis=-1)
+        ratios = gegenbauer.jacobi(highest, self.dimension)
+        return ring_coefficients(np.cos(atoms.places), atoms.masses, atoms.starts, ratios)
 
     def interpolate(self, values: FloatArray, atoms: Atoms) -> FloatArray:
         """Evaluate the coefficients of zonal functions at the atoms.
