@@ -57,7 +57,7 @@ class EmbeddedCharacteristics:
         self.step = 0.0
         self.counts = (0, 0, 0)
         self.left = 0.0
-        self.field = EmbeddedField(problem, cloud)
+        self.field = EmbeddedField.of(problem, cloud)
         self._velocity: FloatArray | None = None
         self._stepper: DOP853 | None = None
 
@@ -133,7 +133,7 @@ class EmbeddedCharacteristics:
             cloud = cloud.merged(TOGETHER * self._step_tolerance, self.field.surface)
         if len(cloud.positions) != len(positions):
             self._stepper = self._velocity = None
-            self.field = EmbeddedField(self.problem, cloud)
+            self.field = self.field.on(cloud)
         self.cloud = cloud
 
     def _started(self, stop: float) -> DOP853:
@@ -157,7 +157,7 @@ class EmbeddedCharacteristics:
 
     def state(self) -> EmbeddedState:
         """Return the labels and their diagnostics."""
-        return EmbeddedState.of(self.problem, self.cloud, self.depth, observe(self.field, self.cloud))
+        return EmbeddedState.of(self.problem, self.cloud, self.depth, observe(self.field.on(self.cloud)))
 
     def change(self) -> float:
         """Largest mean speed of a node, times 8: of the waves cos kα of angles α to any point, k up to 8."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from meanfield_pde.attention.blocks import TokenAttention
+from meanfield_pde.energies import scattered_energy
 from meanfield_pde.methods.embedded_cloud import surface
+from meanfield_pde.observables import scattered_attention_entropy
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
@@ -19,6 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedField"]
 
+#: More atoms are summed on a grid, where the space has one with a smooth frame: it is quicker then. With
+#: additive encodings only far more, as operators may take all pairs of nodes on the grid.
+MANY, MANY_SHIFTED = 3000, 20_000
+
+
+class Grid:
+    """Attention through a grid, and the drift there, set up when first asked for."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    @cached_property
+    def field(self) -> ScatteredField:
+        """Attention and drift between scattered tokens."""
+        return self.problem.scattered()
+
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedField:
@@ -26,6 +44,16 @@ class EmbeddedField:
 
     problem: Problem
     cloud: EmbeddedCloud
+    grid: Grid
+
+    @staticmethod
+    def of(problem: Problem, cloud: EmbeddedCloud) -> EmbeddedField:
+        """Return the field of a problem at a cloud."""
+        return EmbeddedField(problem, cloud, Grid(problem))
+
+    def on(self, cloud: EmbeddedCloud) -> EmbeddedField:
+        """Return the field at a cloud of other atoms."""
+        return replace(self, cloud=cloud)
 
     @cached_property
     def surface(self) -> Surface:
@@ -33,21 +61,37 @@ class EmbeddedField:
         return surface(self.problem.space)
 
     @cached_property
-    def attention(self) -> TokenAttention:
-        """All heads between the atoms."""
+    def _pairs(self) -> TokenAttention:
         cloud, problem = self.cloud, self.problem
         return TokenAttention(problem.space, problem.attention, cloud.rows, cloud.atom_masses)
 
-    @cached_property
-    def _drift(self) -> ScatteredField | None:
-        return None if self.problem.drift is None else self.problem.scattered()
+    @property
+    def _through_grid(self) -> bool:
+        least = MANY_SHIFTED if self.problem.attention.encoding.is_shifted else MANY
+        return self.problem.space.fields_by == "frame" and len(self.cloud.positions) > least
 
     def velocity(self, positions: FloatArray) -> FloatArray:
         """Velocity (atoms, d) at the points of the space nearest to positions (atoms, d)."""
         places = self.surface.retract(positions)
-        velocity = self.surface.project(places, self.attention.vectors(places))
-        if self._drift is None:
+        if self._through_grid:
+            return self._along(places, self.grid.field.velocity(self.cloud.at(places).atoms))
+        velocity = self.surface.project(places, self._pairs.vectors(places))
+        if self.problem.drift is None:
             return velocity
-        atoms = self.cloud.at(places).atoms
-        frame = self._drift.space.frame_at(places)
-        return np.asarray(velocity + np.einsum("np,npd->nd", self._drift.drift_at(atoms), frame))
+        return velocity + self._along(places, self.grid.field.drift_at(self.cloud.at(places).atoms))
+
+    def _along(self, places: FloatArray, components: FloatArray) -> FloatArray:
+        """Vectors with these components along the frame."""
+        return np.asarray(np.einsum("np,npd->nd", components, self.problem.space.frame_at(places)))
+
+    def energy(self) -> float:
+        """Interaction energy E of the cloud."""
+        if self._through_grid:
+            return scattered_energy(self.grid.field, self.cloud.atoms)
+        return self._pairs.energy(self.cloud.positions)
+
+    def attention_entropy(self) -> float:
+        """Mean entropy of attention relative to uniform attention."""
+        if self._through_grid:
+            return scattered_attention_entropy(self.grid.field, self.cloud.atoms)
+        return self._pairs.entropy(self.cloud.positions)

@@ -131,16 +131,16 @@ class EmbeddedState:
         )
 
 
-def observe(field: EmbeddedField, cloud: EmbeddedCloud) -> dict[str, float]:
+def observe(field: EmbeddedField) -> dict[str, float]:
     """All diagnostics, by the names of ``DESCRIPTIONS``; entropy and minimum are those of the histogram.
 
     There is no entropy on hyperspheres: a zonal average is not the law.
     """
-    problem, atoms = field.problem, cloud.atoms
+    problem, atoms = field.problem, field.cloud.atoms
     auxiliary, space = problem.auxiliary, problem.space
     joint = histogram(atoms, space)
     marginal, moments = auxiliary.mean(joint), atoms.sums(atoms.places)
-    energy = field.attention.energy(cloud.positions)
+    energy, velocity = field.energy(), field.velocity(atoms.places)
     entropy = math.nan
     if not isinstance(space, Hypersphere):
         positive = np.maximum(marginal, 0.0)  # masses of a quadrature may be negative by rounding
@@ -150,11 +150,11 @@ def observe(field: EmbeddedField, cloud: EmbeddedCloud) -> dict[str, float]:
         "minimum": float(joint.min()),
         "interaction_energy": energy,
         "free_energy": -energy,
-        "dissipation": float(auxiliary.mean(atoms.sums((field.velocity(cloud.positions) ** 2).sum(axis=1)))),
+        "dissipation": float(auxiliary.mean(atoms.sums((velocity**2).sum(axis=1)))),
         "entropy": entropy,
         "order_parameter": float(np.linalg.norm(auxiliary.mean(moments))),
         "conditional_concentration": float(auxiliary.mean(np.linalg.norm(moments, axis=-1))),
-        "attention_entropy": field.attention.entropy(cloud.positions),
+        "attention_entropy": field.attention_entropy(),
         "spectral_tail": math.nan,
     }
 

@@ -13,7 +13,7 @@ from meanfield_pde.attention import Alibi, Attention, Causal, Head, Prompt, Tabl
 from meanfield_pde.attention.linearised import pair_energy
 from meanfield_pde.errors import InputError
 from meanfield_pde.initial import Initial, Tokens
-from meanfield_pde.methods import embedded
+from meanfield_pde.methods import embedded, embedded_field
 from meanfield_pde.methods.characteristics import Characteristics
 from meanfield_pde.methods.embedded import EmbeddedCharacteristics
 from meanfield_pde.methods.embedded_state import EmbeddedState
@@ -258,26 +258,6 @@ def test_the_circle_is_the_sphere_of_two_dimensions(problem, seed):
 # Spheres with a grid, and the torus
 
 
-def drawn(space, positions):
-    """Nearest points: every plane of the torus by itself."""
-    pairs = positions.reshape(*positions.shape[:-1], round(space.radius**2), -1)
-    return (pairs / np.linalg.norm(pairs, axis=-1, keepdims=True)).reshape(positions.shape)
-
-
-def flattened(space, positions, vectors):
-    pairs, parts = (x.reshape(*x.shape[:-1], round(space.radius**2), -1) for x in (positions, vectors))
-    along = (pairs * parts).sum(axis=-1, keepdims=True)
-    return (parts - along * pairs).reshape(vectors.shape)
-
-
-class Globe(Sphere):
-    retract, project = drawn, flattened
-
-
-class Donut(Torus):
-    retract, project = drawn, flattened
-
-
 @pytest.mark.parametrize("values", ["encoded", "token"])
 def test_a_torus_of_two_circles(values):
     """Softmax and a product law: both angles move as on circles of their own, tokens and prompts included."""
@@ -288,7 +268,7 @@ def test_a_torus_of_two_circles(values):
         [np.repeat(unit_vectors(first), 3, axis=0), np.tile(unit_vectors(second), (4, 1))], axis=1
     )
     layer = attention_of(2.0, 4, values=values)
-    _, states = travelled(problem_of(layer, depths, square[None], space=Donut(16), accuracy=accuracy))
+    _, states = travelled(problem_of(layer, depths, square[None], space=Torus(16), accuracy=accuracy))
     found = places_of(states)[:, 0].reshape(3, 4, 3, 4)
     for angles, part in ((first, found[:, :, 0, :2]), (second, found[:, 0, :, 2:])):
         tokens = Tokens(np.sort(angles)[None], np.ones((1, angles.size)))
@@ -304,7 +284,7 @@ def test_a_torus_of_two_circles(values):
         assert np.abs(part[:, np.argsort(angles)] - exact).max() < 1e-9
     lengths = np.linalg.norm(found.reshape(3, 12, 2, 2), axis=-1)
     assert np.abs(lengths - 1.0).max() < 1e-15
-    shown = states[-1].joint(Donut(16))
+    shown = states[-1].joint(Torus(16))
     assert np.abs(shown @ Torus(16).weights - 1.0).max() < 1e-14
 
 
@@ -312,10 +292,10 @@ def test_the_sphere_of_three_dimensions_agrees_with_the_general_one():
     rng = np.random.default_rng(6)
     layer, places = everything(rng, 3, kind="rotary"), unit(rng, 4, 5, 3)
     depths = np.array([0.0, 0.5, 2.0])
-    found = [travelled(problem_of(layer, depths, places, space=space))[1] for space in (Globe(8), None)]
+    found = [travelled(problem_of(layer, depths, places, space=space))[1] for space in (Sphere(8), None)]
     # Roundings of lengths, which the flow does not amplify here.
     assert np.abs(places_of(found[0]) - places_of(found[1])).max() < 1e-13
-    assert np.abs(found[0][1].joint(Globe(8)) @ Sphere(8).weights - 1.0).max() < 1e-14
+    assert np.abs(found[0][1].joint(Sphere(8)) @ Sphere(8).weights - 1.0).max() < 1e-14
     own, other = (states[-1].comparison(layer.auxiliary) for states in found)
     assert np.abs(own.positions - other.positions).max() < 1e-13
     assert own.w2 == pytest.approx(other.w2, abs=1e-12)
@@ -326,7 +306,7 @@ def test_smooth_densities_on_the_sphere():
     center = np.array([0.6, 0.0, 0.8])
     start = Initial(initial.mixture([(0.6, initial.vonmises(center, 1.0), 2.0), (0.4, initial.uniform, 4.0)]))
     layer = attention_of(1.0, 3)
-    problem = Problem(Globe(8), layer, np.array([0.0, 0.5]), start, accuracy=Accuracy(1e-9, 1e-10))
+    problem = Problem(Sphere(8), layer, np.array([0.0, 0.5]), start, accuracy=Accuracy(1e-9, 1e-10))
     running, states = travelled(problem)
     assert running.facts()["labels"] > 300
     _, smooth = travelled(replace(problem, space=Sphere(8)), Spectral)
@@ -336,8 +316,37 @@ def test_smooth_densities_on_the_sphere():
             assert own.diagnostics[name] == pytest.approx(other.diagnostics[name], abs=PROMISED)
         assert own.diagnostics["mass_error"] < 1e-13
     # The histogram is the density itself at the start.
-    grid = Globe(running.problem.space.resolution)
+    grid = Sphere(running.problem.space.resolution)
     assert np.abs(states[0].joint(grid) @ grid.weights - 1.0).max() < 1e-13
+
+
+def test_many_labels_on_the_torus_are_summed_through_a_grid(monkeypatch):
+    """Rotary encoding, a prompt, turns and a drift: the grid against pairs, to rounding of sums."""
+    nu = auxiliary.uniform(3)
+    code = encodings.rotary(nu.nodes, (2.0, -1.0))
+    prompt = Prompt(np.array([[[1.0, 0.0, 0.0, 1.0]]]), np.ones(1), 0.3)
+    layer = attention_of(0.5, 4, aux=nu, encoding=code, prompt=prompt)
+    angles = np.random.default_rng(13).vonmises(0.0, 1.0, (1, 40, 2))
+    tokens = Tokens(unit_vectors(angles).reshape(1, 40, 4), np.ones((1, 40)))
+    start = Initial(initial.uniform, turns=0.4, tokens=tokens)
+
+    def drift(space):
+        waves = np.stack(
+            [np.sin(space.angles[:, 0] + space.angles[:, 1]), np.cos(space.angles[:, 1])], axis=1
+        )
+        return 0.3 * waves
+
+    problem = Problem(Torus(16), layer, np.array([0.0, 0.5]), start, drift=drift)
+    method = EmbeddedCharacteristics.start(problem)
+    pairs, by_pairs = method.rate(0.0, method.cloud.positions), method.state()
+    monkeypatch.setattr(embedded_field, "MANY", 100)
+    grid, by_grid = method.rate(0.0, method.cloud.positions), method.state()
+    assert not np.array_equal(grid, pairs)
+    assert np.abs(grid - pairs).max() < 1e-13
+    for name in ("interaction_energy", "attention_entropy", "dissipation", "order_parameter"):
+        assert by_grid.diagnostics[name] == pytest.approx(by_pairs.diagnostics[name], rel=1e-12)
+    moved = unit_vectors(angles + 2.0 * np.pi * 0.4 * nu.nodes[:, None, None]).reshape(3, 40, 4)
+    assert np.abs(method.cloud.places - moved).max() < 1e-14
 
 
 # Steps
