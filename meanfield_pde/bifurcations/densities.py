@@ -10,6 +10,7 @@ import numpy as np
 
 from meanfield_pde.bifurcations.differences import slope
 from meanfield_pde.equation import Equation
+from meanfield_pde.errors import InputError
 from meanfield_pde.limits.densities import DensitySystem
 from meanfield_pde.limits.stability import Linearisation
 from meanfield_pde.methods.spectral import finer_resolution, guard
@@ -90,8 +91,12 @@ class DensityFamily:
         return self.system(state, value).coefficients(state)
 
     def residual(self, state: FloatArray, value: float) -> FloatArray:
-        """ρ − S[V[ρ]]."""
-        return self.system(state, value).residual(state)
+        """ρ − S[V[ρ]]; not finite where the parameter may not have the value, which Newton's method tries."""
+        try:
+            system = self.system(state, value)
+        except InputError:
+            return np.full(state.size, np.nan)
+        return system.residual(state)
 
     def jacobian(self, state: FloatArray, value: float) -> Jacobian:
         """Its derivative by the state."""

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import linalg
 
 from meanfield_pde.bifurcations.differences import slope
+from meanfield_pde.errors import InputError
 from meanfield_pde.limits.tokens import TokenSystem
 from solvers.nullspace import null_directions
 from solvers.spectrum import leading_eigenvalues
@@ -50,8 +51,12 @@ class MapFamily:
         return self.at(self.interval[0]).auxiliary.weights
 
     def residual(self, state: FloatArray, value: float) -> FloatArray:
-        """V[T](T(z), z)."""
-        return self.system(value).velocity(state)
+        """V[T](T(z), z); not finite where Newton's method tries a value that the parameter may not have."""
+        try:
+            system = self.system(value)
+        except InputError:
+            return np.full(state.size, np.nan)
+        return system.velocity(state)
 
     def jacobian(self, state: FloatArray, value: float) -> Jacobian:
         """Its derivative by the places."""

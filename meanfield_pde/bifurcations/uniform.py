@@ -33,7 +33,7 @@ __all__ = ["Critical", "critical_values", "leaves_continuously", "uniform_state"
 SAMPLES, MODES = 61, 6
 #: Amplitudes of the states from which the side is extrapolated: polynomials of ε² leave out about 1e-10.
 AMPLITUDES = np.array([0.03, 0.05, 0.07, 0.09, 0.11, 0.13])
-#: λ₁ below this share of the interval is none.
+#: λ₁ below this share of the interval, or of λ_c, is none.
 TRANSCRITICAL = 1e-7
 
 
@@ -95,11 +95,11 @@ def _crossings(
 
     found = []
     own = table[:, mode - 1]
-    for index in np.flatnonzero(own[:-1] * own[1:] < 0.0):
+    for index in np.flatnonzero((own[:-1] > 0.0) != (own[1:] > 0.0)):  # a sample may be zero itself
         value = float(brentq(rate, values[index], values[index + 1], xtol=1e-15, rtol=1e-14))
         growth = growth_rates(at(value), MODES)
         others = np.delete(growth.rates, mode - 1) if growth is not None else np.zeros(1)
-        found.append(Critical(value, mode, max(0.0, float(others.max())), bool(own[index + 1] < 0.0)))
+        found.append(Critical(value, mode, max(0.0, float(others.max())), bool(own[index] > 0.0)))
     return found
 
 
@@ -137,6 +137,6 @@ def leaves_continuously(family: DensityFamily, critical: Critical) -> bool | Non
     powers = square[:, None] ** np.arange(AMPLITUDES.size)
     curved = np.linalg.solve(powers, even / square)[0]
     tilted = np.linalg.solve(powers, odd / AMPLITUDES)[0]
-    if abs(tilted) > TRANSCRITICAL * (high - low):
+    if abs(tilted) > TRANSCRITICAL * max(high - low, abs(critical.value)):
         return False
     return bool(curved < 0.0) == critical.stable_above
