@@ -49,6 +49,8 @@ def interaction_energy(attention: AttentionField, coefficients: FloatArray) -> f
 def scattered_energy(field: ScatteredField, atoms: Atoms) -> float:
     """E[f] of a law that is a sum of atoms; infinite where e^s overflows."""
     auxiliary = field.field.attention.auxiliary
+    if field.rings is not None and all(head.beta > 0.0 for head in field.field.attention.heads):
+        return field.rings.energy(atoms)
     coefficients = field.space.analyse_atoms(atoms)
 
     def average(integrand: FloatArray) -> float:

@@ -84,6 +84,8 @@ def attention_entropy(attention: AttentionField, coefficients: FloatArray, densi
 
 def scattered_attention_entropy(field: ScatteredField, atoms: Atoms) -> float:
     """Return the same for a law that is a sum of atoms."""
+    if field.rings is not None:
+        return field.rings.attention_entropy(atoms)
     coefficients = field.space.analyse_atoms(atoms)
     shape = (field.field.attention.auxiliary.nodes.size, len(field.space.weights))
     total = 0.0

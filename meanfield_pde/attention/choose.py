@@ -32,6 +32,8 @@ AMPLIFIED = 300.0
 EXPONENT_RANGE = 600.0
 #: Ranks above this take longer to find than they save.
 LARGEST_RANK = 2600
+#: Nodes on a surface from which a skeleton pays.
+FEWEST = 3
 #: Observed ranks off the plane, as a share of the polynomials of the degree that the exponent asks for.
 SHARE_OF_POLYNOMIALS = 0.6
 
@@ -76,6 +78,8 @@ def _worthwhile(setting: Setting, shifts: FloatArray, tolerance: float) -> bool:
     largest = float(np.linalg.norm(setting.metric, 2)) * longest
     width = setting.space.width(setting.degree(largest))
     rank = _expected_rank(setting, largest * longest, tolerance)
+    if not setting.space.is_line:  # tables of pairs are read from memory once a pass, a skeleton is not
+        return rank <= LARGEST_RANK and nodes >= FEWEST
     factored = nodes * rank * (width + 2 * points) + 2 * rank * rank
     return rank <= LARGEST_RANK and factored < nodes * nodes * points * width
 

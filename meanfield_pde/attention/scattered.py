@@ -162,10 +162,14 @@ class ScatteredField:
     ) -> FloatArray:
         """Velocity by a head through the grid."""
         sums = head.sums(coefficients)
-        shape = (*sums.field.shape[:2], 1)
-        joined = np.concatenate([np.broadcast_to(sums.total[..., None], shape), sums.field], axis=2)
+        shape, field = (*sums.field.shape[:2], 1), sums.field
+        if self.space.fields_by != "frame":  # components along a frame that turns are not smooth
+            field = np.einsum("jip,ipd->jid", field, self.space.frame)
+        joined = np.concatenate([np.broadcast_to(sums.total[..., None], shape), field], axis=2)
         values, reference = self.space.interpolate_scaled(joined, sums.offset, atoms)
         total, velocity = values[:, 0], values[:, 1:]
+        if self.space.fields_by != "frame":
+            velocity = np.einsum("npd,nd->np", frame, velocity)
         if self._unnormalised:
             scale = np.exp(reference)
             velocity, total = velocity * scale[:, None], total * scale

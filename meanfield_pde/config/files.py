@@ -107,9 +107,9 @@ def _is_plain(path: Path) -> bool:
 def _check_kind(dtype: np.dtype[np.generic], shape: tuple[int, ...] | None, path: Path, what: str) -> None:
     if dtype.kind not in "iuf":
         raise InputError(f"{what}: must hold real numbers, {path.name} holds {dtype}")
-    if shape is None or len(shape) not in {1, 2} or 0 in shape:
+    if shape is None or len(shape) not in {1, 2, 3} or 0 in shape:
         found = "nothing" if shape is None else f"the shape {shape}"
-        raise InputError(f"{what}: must have one or two dimensions and no empty one, {path.name} has {found}")
+        raise InputError(f"{what}: must have one to three dimensions and no empty one, {path.name} has {found}")
 
 
 def _read_text_or_npy(path: Path, dataset: str | None, what: str) -> NDArray[np.generic]:

@@ -18,7 +18,7 @@ from meanfield_pde.limits.tables import (
     spectrum_variables,
 )
 from meanfield_pde.methods.embedded_state import histogram as vector_histogram
-from meanfield_pde.methods.label_state import histogram
+from meanfield_pde.methods.label_state import first_moments, histogram
 from meanfield_pde.methods.labels import Cloud, Labels
 from meanfield_pde.observables import observe, scattered_attention_entropy
 from meanfield_pde.provenance import grid, provenance
@@ -116,7 +116,12 @@ def _density(found: Found, space: Space) -> tuple[FloatArray, Tokens, dict[str, 
         coefficients = found.density.coefficients
         marginal = Tokens.of_density(space, auxiliary.mean(coefficients))
         observed = observe(found.density.equation, coefficients)
-        return space.synthesise(coefficients), marginal, {**_chosen(observed), **spread(space, marginal)}
+        values = space.synthesise(coefficients)
+        told = marginal
+        if space.place:  # pieces of a surface are wide, the points of its grid integrate moments exactly
+            masses = np.maximum(auxiliary.mean(values), 0.0) * space.weights
+            told = Tokens(space.locate(space.points), masses)
+        return values, marginal, {**_chosen(observed), **spread(space, told)}
     if found.law is not None and problem.sigma == 0.0:
         marginal = Tokens.of_atoms(auxiliary, found.law.atoms)
         return _histogram(found.law, space), marginal, atomic_measures(problem, found.law)
@@ -135,7 +140,7 @@ def _chosen(observed: dict[str, float]) -> dict[str, Attribute]:
 def atomic_measures(problem: Problem, law: AtomicLaw) -> dict[str, Attribute]:
     """Measures of a limit law of atoms; its entropy is not defined."""
     auxiliary, atoms, space = problem.auxiliary, law.atoms, problem.space
-    moments = atoms.sums(space.embed(atoms.places))
+    moments = first_moments(space, atoms)
     energy = scattered_energy(law.system.field, atoms)
     return {
         "conditional_concentration": float(auxiliary.mean(np.linalg.norm(moments, axis=-1))),

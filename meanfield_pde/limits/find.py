@@ -33,6 +33,8 @@ __all__ = ["DIRECTED", "Found", "LimitMap", "Search", "find"]
 
 #: Conditional means shorter than this may be those of several atoms, not of one.
 DIRECTED = 0.9
+#: The same on surfaces, where noise spreads tokens in two directions.
+DIRECTED_ON_SURFACES = 0.7
 #: Limit maps that differ by less, radians, are one.
 SAME = 1e-6
 
@@ -144,7 +146,9 @@ def _means(density: Stationary) -> FloatArray | None:
     """Directions of the conditional means, None where one has none to speak of."""
     space = density.equation.space
     moments = space.first_moment(density.coefficients)
-    return space.locate(moments) if np.linalg.norm(moments, axis=1).min() > DIRECTED else None
+    least = DIRECTED_ON_SURFACES if space.place else DIRECTED
+    shortest = np.linalg.norm(moments, axis=1).min() / space.radius
+    return space.locate(moments) if shortest > least else None
 
 
 def _law(still: Problem, start: FloatArray | None, between: Callable[[str, float], None]) -> AtomicLaw:

@@ -42,7 +42,7 @@ SETTLED = 2e-5
 SAME_MASS = 1e-9
 STEPS = 128
 #: Tokens that stand for smooth laws where places are vectors: which attractors, and which share of mass.
-FEW, MANY = 2500, 6000
+FEW, MANY = 1000, 2000
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) 
     vectors = bool(problem.space.place)
     reached = _Run(thinned(coarse, FEW) if vectors else coarse, between, exact=False).reached()
     if reached.law.is_map and not reached.law.symmetries:
-        return reached
+        return replace(reached, law=reached.law.of(replace(problem, sigma=0.0)))
     return _Run(thinned(still, MANY) if vectors else still, between, exact=True).reached()
 
 

@@ -69,6 +69,10 @@ class AtomicLaw:
     neutral: int
     symmetries: int
 
+    def of(self, problem: Problem) -> AtomicLaw:
+        """Return the law as one of the same problem with other tolerances or initial tokens."""
+        return replace(self, system=replace(self.system, problem=problem))
+
     @property
     def atoms(self) -> Atoms:
         """Places, masses and nodes."""

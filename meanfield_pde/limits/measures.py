@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from meanfield_pde.attention.rings import are_rings
+
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.auxiliary import Auxiliary
@@ -64,7 +66,12 @@ def spread(space: Space, marginal: Tokens) -> dict[str, float]:
     points = space.embed(marginal.places)
     masses = marginal.masses / marginal.masses.sum()
     mean = masses @ points
+    if are_rings(space):
+        mean[1:] = 0.0
     covariance = (points - mean).T @ (masses[:, None] * (points - mean))
+    if are_rings(space):
+        across = np.full(space.dimension - 1, covariance[1, 1] / (space.dimension - 1))
+        covariance = np.diag([covariance[0, 0], *across])
     return {
         "order_parameter": float(np.linalg.norm(mean)),
         "nearest_dirac": space.nearest_dirac(marginal.places, masses)[1],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.equation import Equation
     from meanfield_pde.problem import Problem
 
 __all__ = ["Settled", "settle"]
@@ -33,6 +34,8 @@ FAR = 0.3
 #: The flow has come so near to an unstable state that it stays there by symmetry.
 AT_REST = 1e-7
 STEPS = 256
+#: rtol and atol, at least, with which the flow is followed on surfaces.
+ROUGH = (1e-4, 1e-6)
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def settle(problem: Problem, between: Callable[[float], None] = lambda _: None) 
     UnsettledError
         When the densities do not settle, or the finest grid does not resolve them.
     """
-    method = Spectral.start(problem)
+    method = Spectral.start(_rough(problem))
     start = method.depth
     rate = problem.sigma + float(np.abs(method.equation.velocity(method.coefficients)).max())
     step, reason = FIRST / rate, ""
@@ -68,6 +71,21 @@ def settle(problem: Problem, between: Callable[[float], None] = lambda _: None) 
     raise UnsettledError(
         f"limit: no stationary density up to depth {method.depth:.4g}: {reason}", method.state()
     )
+
+
+def _rough(problem: Problem) -> Problem:
+    """On surfaces, where steps are dear, follow the flow roughly: Newton's method makes it exact."""
+    if problem.space.is_line:
+        return problem
+    rtol, atol = (
+        max(*pair) for pair in zip(ROUGH, (problem.accuracy.rtol, problem.accuracy.atol), strict=True)
+    )
+    return replace(problem, accuracy=replace(problem.accuracy, rtol=rtol, atol=atol))
+
+
+def _equation(problem: Problem, method: Spectral) -> Equation:
+    """Equation on the grid of the flow, with the accuracy of the problem itself."""
+    return method.equation if method.problem is problem else problem.equation(method.equation.space)
 
 
 def _advance(method: Spectral, depth: float, between: Callable[[float], None]) -> None:
@@ -97,7 +115,7 @@ def _certain(problem: Problem, method: Spectral, rate: float) -> Settled:
     except UncertainError as doubt:
         if method.change() > SLOW * rate:
             raise
-        equation, coefficients = method.equation, method.coefficients
+        equation, coefficients = _equation(problem, method), method.coefficients
         try:
             found = stationary(problem, equation, relaxed(equation, coefficients))
         except StalledError as error:
@@ -115,7 +133,7 @@ def _distance(found: Stationary, coefficients: FloatArray) -> float:
 def _newton(problem: Problem, method: Spectral) -> Settled:
     """Stationary density near the flow by Newton's method alone."""
     try:
-        found = stationary(problem, method.equation, method.coefficients)
+        found = stationary(problem, _equation(problem, method), method.coefficients)
     except StalledError as error:
         raise UncertainError(f"it still moves ({error})") from error
     distance = _distance(found, method.coefficients)

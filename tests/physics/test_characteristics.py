@@ -96,7 +96,12 @@ def token_rate(problem, masses, starts):
 
     class Places:
         def __init__(self, places):
-            self.points = unit_vectors(places)
+            self.angles = places
+
+        def features(self, degree):
+            phases = np.outer(np.arange(1, degree + 1), self.angles)
+            waves = np.stack([np.cos(phases), np.sin(phases)], axis=1).reshape(-1, self.angles.size)
+            return np.concatenate([np.ones((1, self.angles.size)), waves])[..., None]
 
     def rate(_, places):
         field = reference.token_velocity(Circle(8), problem.attention, Atoms(places, masses, starts))

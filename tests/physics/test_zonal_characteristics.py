@@ -139,6 +139,17 @@ def test_rings_of_tokens_are_tokens_on_rings():
     assert np.asarray(found.label_weight)[0] == pytest.approx([1.0 / 3.0, 2.0 / 3.0], abs=1e-15)
 
 
+@pytest.mark.parametrize("dimension", [2, 3, 64])
+def test_drifts_alone_move_rings_along_meridians(dimension):
+    """F = θ ∇e₁ = −θ√d sin α: tan(α/2) = tan(ℓ/2) e^{−θ√d t}, to tens of the tolerance of a step, 2e-12."""
+    off = f"value = {[[0.0] * dimension] * dimension}\n[drift]\ndegree = 1\nparameters = [0.4]\n"
+    short = SHORT.format("softmax", 1.0, "characteristics").replace("[initial]", off + "[initial]")
+    solution = mf.solve(problem(ZONAL.format(dimension), short))
+    depths = np.asarray(solution.time)[:, None]
+    shrunk = np.tan(solution.label_start[0] / 2.0) * np.exp(-0.4 * np.sqrt(dimension) * depths)
+    assert np.abs(solution.position[:, 0] - 2.0 * np.arctan(shrunk)).max() < 1e-10
+
+
 LIMIT = """
 [initial]
 kind = "vonmises"
@@ -176,6 +187,10 @@ def test_limit_maps_of_rings():
     assert places[2] == pytest.approx(np.pi / 2.0, abs=1e-12)
     assert np.diff(places).max() < -1e-3
     assert places + places[::-1] == pytest.approx(np.pi, abs=1e-12)
+    concentration = np.abs(np.cos(places)).mean()
+    assert limit.attributes["conditional_concentration"] == pytest.approx(concentration, rel=1e-12)
+    # Covariance of such rings: next to nothing along the axis, and half of one along e₂ and e₃ each.
+    assert limit.attributes["effective_rank"] == pytest.approx(2.0, abs=1e-3)
     assert np.abs(solution.position[-1] - places[:, None]).max() < 1e-9
 
 
