@@ -20,12 +20,12 @@ PIVOTS = 10**8
 #: Steps from every start, steps from the best end of these, and the length of a step that ends them: the
 #: squared distance is then right to the square of it over how convex it is.
 FIRST, STEPS, STILL = 20, 1000, 1e-9
-#: The heaviest atoms from which the nearest Dirac mass is sought.
-HEAVIEST = 8
+#: The heaviest atoms and principal axes from which the nearest Dirac mass is sought.
+HEAVIEST, LEADING = 8, 3
 
 
 def directions(vectors: FloatArray) -> FloatArray:
-    """Divide vectors (..., 3) of any length by it; zero goes to e_1."""
+    """Divide vectors (..., d) of any length by it; zero goes to e_1."""
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
     scaled = vectors / np.where(largest > 0.0, largest, 1.0)
     scaled[..., :1] += largest == 0.0
@@ -33,9 +33,9 @@ def directions(vectors: FloatArray) -> FloatArray:
 
 
 def distance(first: FloatArray, second: FloatArray) -> FloatArray:
-    """Angle between unit vectors (..., 3): exact also where they nearly agree."""
-    across = np.linalg.norm(np.cross(first, second), axis=-1)
-    return np.asarray(np.arctan2(across, (first * second).sum(axis=-1)))
+    """Angle 2 arctan(|x − y| / |x + y|) between unit vectors (..., d) (Kahan)."""
+    apart = np.linalg.norm(first - second, axis=-1)
+    return np.asarray(2.0 * np.arctan2(apart, np.linalg.norm(first + second, axis=-1)))
 
 
 def pieces(points: FloatArray, masses: FloatArray, count: int = PIECES) -> tuple[FloatArray, FloatArray]:
@@ -102,12 +102,12 @@ def nearest_dirac(points: FloatArray, masses: FloatArray) -> tuple[FloatArray, f
     """Fréchet mean, the point of the least Σ mass · distance², and the root of that.
 
     A step goes to the mean in the tangent plane: as distance²/2 is nowhere more convex than there, no step
-    goes up. Of several minima the best is taken that is found from the mean direction, the principal axes and
-    the heaviest atoms.
+    goes up. Of several minima the best is taken that is found from the mean direction, the leading principal
+    axes and the heaviest atoms.
     """
     weights = masses / masses.sum()
     mean = directions(weights @ points)
-    axes = np.linalg.eigh((points.T * weights) @ points)[1].T
+    axes = np.linalg.eigh((points.T * weights) @ points)[1].T[-LEADING:]
     heaviest = points[np.argsort(-weights, kind="stable")[:HEAVIEST]]
     found = [_mean_near(start, points, weights, FIRST) for start in (mean, *axes, *-axes, *heaviest)]
     best, _ = min(found, key=lambda pair: pair[1])
@@ -129,7 +129,7 @@ def _mean_near(
 
 
 def _logarithm(centre: FloatArray, points: FloatArray) -> FloatArray:
-    """Tangent vectors at the centre that lead to points along geodesics, (n, 3); zero to the antipode."""
+    """Tangent vectors at the centre that lead to points along geodesics, (n, d); zero to the antipode."""
     tangent = points - np.outer(points @ centre, centre)
     length = np.linalg.norm(tangent, axis=1)
     angle = distance(points, centre)
