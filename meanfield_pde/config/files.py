@@ -55,9 +55,9 @@ def find_file(name: str, source: Path | None, what: str = "file") -> Path:
 
 
 def read_table(
-    path: Path, dataset: str | None, what: str, *, infinite_below: bool = False
+    path: Path, dataset: str | None, what: str, *, infinite_below: bool = False, most: int = 2
 ) -> NDArray[np.float64]:
-    """Array of one or two dimensions from an HDF5 dataset, a .npy file or a text table.
+    """Array of one to ``most`` dimensions from an HDF5 dataset, a .npy file or a text table.
 
     Parameters
     ----------
@@ -79,6 +79,8 @@ def read_table(
 
     raw = _read_text_or_npy(path, dataset, what) if _is_plain(path) else _read_hdf5(path, dataset, what)
     _check_kind(raw.dtype, raw.shape, path, what)
+    if raw.ndim > most:
+        raise _misshapen(raw.shape, path, what)
     table = np.ascontiguousarray(raw, dtype=np.float64)
     accepted = np.isfinite(table) | (np.isneginf(table) if infinite_below else False)
     if not accepted.all():
@@ -108,8 +110,12 @@ def _check_kind(dtype: np.dtype[np.generic], shape: tuple[int, ...] | None, path
     if dtype.kind not in "iuf":
         raise InputError(f"{what}: must hold real numbers, {path.name} holds {dtype}")
     if shape is None or len(shape) not in {1, 2, 3} or 0 in shape:
-        found = "nothing" if shape is None else f"the shape {shape}"
-        raise InputError(f"{what}: must have one to three dimensions and no empty one, {path.name} has {found}")
+        raise _misshapen(shape, path, what)
+
+
+def _misshapen(shape: tuple[int, ...] | None, path: Path, what: str) -> InputError:
+    found = "nothing" if shape is None else f"the shape {shape}"
+    return InputError(f"{what}: must have one or two dimensions and no empty one, {path.name} has {found}")
 
 
 def _read_text_or_npy(path: Path, dataset: str | None, what: str) -> NDArray[np.generic]:

@@ -232,7 +232,7 @@ def grid_table(configuration: Configuration, nodes: int, space: Space) -> NDArra
 
     what = f"{configuration.label}: [initial]"
     path = find_file(configuration.initial.file or "", configuration.source, f"{what} file")
-    densities = read_table(path, configuration.initial.dataset, f"{what} file")
+    densities = read_table(path, configuration.initial.dataset, f"{what} file", most=3)
     shape = tuple(axis.values.size for axis in space.axes)
     if densities.shape not in {shape, (nodes, *shape)}:
         raise InputError(
@@ -297,7 +297,7 @@ def _initial_vectors(
         masses = np.ones(points.shape[:2]) if table.weights is None else np.array([table.weights])
         return points, masses
     path = find_file(table.file or "", configuration.source, f"{what} file")
-    points = read_table(path, table.dataset, f"{what} file")
+    points = read_table(path, table.dataset, f"{what} file", most=3)
     points = points[None] if points.ndim == 2 else points
     if points.ndim != 3 or points.shape[0] not in {1, nodes} or points.size == 0:
         raise InputError(

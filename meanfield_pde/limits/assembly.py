@@ -121,7 +121,8 @@ def _density(found: Found, space: Space) -> tuple[FloatArray, Tokens, dict[str, 
         if space.place:  # pieces of a surface are wide, the points of its grid integrate moments exactly
             masses = np.maximum(auxiliary.mean(values), 0.0) * space.weights
             told = Tokens(space.locate(space.points), masses)
-        return values, marginal, {**_chosen(observed), **spread(space, told)}
+        order = {"order_parameter": observed["order_parameter"]}
+        return values, marginal, {**_chosen(observed), **spread(space, told), **order}
     if found.law is not None and problem.sigma == 0.0:
         marginal = Tokens.of_atoms(auxiliary, found.law.atoms)
         return _histogram(found.law, space), marginal, atomic_measures(problem, found.law)

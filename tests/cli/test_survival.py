@@ -359,7 +359,7 @@ def test_a_signal_ends_a_run_so_that_it_can_go_on(place, state, completes, numbe
 
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_before_the_solve_begins(place, number):
-    child, status = place.run(*SMALL, events=[("meanfield_pde.problem:build", 1, number)])
+    child, status = place.run(*SMALL, events=[("meanfield_pde.building:build", 1, number)])
     assert (status, child.said()) == (130, "meanfield-pde: interrupted; nothing was written\n")
     assert sorted(path.name for path in place.folder.iterdir()) == ["case.toml", "err.txt", "out.txt"]
 
