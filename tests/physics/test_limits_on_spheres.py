@@ -44,7 +44,7 @@ def test_a_ring_spreads_tokens_along_the_equator_as_on_the_circle():
 @pytest.mark.parametrize("normalization", ["softmax", "none"])
 def test_rotary_encodings_are_their_own_pushforward(normalization):
     """T(z) = R(−ωz) u (MODEL.md, exact result 9), about e_3: all u are one point."""
-    nu = auxiliary.uniform(3)
+    nu = auxiliary.uniform(2)
     code = encodings.rotary(nu.nodes, 2.0)
     attention = Attention((Head.plain(1.5, 3),), nu, code, normalization)
     found = mf.limit(sphere(attention))
