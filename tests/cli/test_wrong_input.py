@@ -64,8 +64,7 @@ APPENDED = {
         ["[encoding] frequency", "2", "[1.0, 2.0, 3.0]"],
     ),
     "centre that is no unit vector": (
-        '[token]\nspace = "sphere"\n[initial]\nkind = "vonmises"\nconcentration = 1.0\n'
-        "center = [1.0, 1.0, 0.0]",
+        '[token]\nspace = "sphere"\n[initial]\nkind = "vonmises"\nconcentration = 1\ncenter = [1.0, 1.0, 0]',
         ["[initial] center", "length 1", "[1.0, 1.0, 0.0]"],
     ),
     "centre with too few components": (
