@@ -13,7 +13,7 @@ from meanfield_pde.attention.dense import Dense
 from meanfield_pde.attention.factored import Factored
 from meanfield_pde.attention.pairwise import Pairwise
 from meanfield_pde.attention.plain import Plain
-from meanfield_pde.attention.skeleton import Cover, reach, skeleton
+from meanfield_pde.attention.skeleton import Cover, longest_query, reach, skeleton
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _worthwhile(setting: Setting, shifts: FloatArray, tolerance: float) -> bool:
     longest = reach(setting.space, shifts)
     largest = float(np.linalg.norm(setting.metric, 2)) * longest
     width = setting.space.width(setting.degree(largest))
-    rank = _expected_rank(setting, largest * longest, tolerance)
+    rank = _expected_rank(setting, longest_query(setting.metric, setting.space, shifts) * longest, tolerance)
     if not setting.space.is_line:  # tables of pairs are read from memory once a pass, a skeleton is not
         return rank <= LARGEST_RANK and nodes >= FEWEST
     factored = nodes * rank * (width + 2 * points) + 2 * rank * rank

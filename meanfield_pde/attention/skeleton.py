@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meanfield_pde.attention.operators import Setting
     from meanfield_pde.spaces import Space
 
-__all__ = ["Cover", "reach", "skeleton"]
+__all__ = ["Cover", "longest_query", "reach", "skeleton"]
 
 #: Least extent of the region of exponents in which the kernel is reproduced, in every direction.
 THICKNESS = 1.0
@@ -34,6 +34,16 @@ def reach(space: Space, shifts: FloatArray) -> float:
     return space.radius + float(np.linalg.norm(shifts, axis=1).max())
 
 
+def _thickness(metric: FloatArray) -> float:
+    """Length that is added to queries, where the metric leaves them (nearly) flat."""
+    return THICKNESS if np.linalg.svd(metric, compute_uv=False)[-1] < THICKNESS else 0.0
+
+
+def longest_query(metric: FloatArray, space: Space, shifts: FloatArray) -> float:
+    """Bound of the length of queries, thickened."""
+    return float(np.linalg.norm(metric, 2)) * reach(space, shifts) + _thickness(metric)
+
+
 @dataclass(frozen=True, eq=False)
 class Cover:
     """The keys p_ζ + y and the queries βB(x + p_z) that a skeleton must serve; equal by content."""
@@ -47,13 +57,13 @@ class Cover:
     def of(setting: Setting, shifts: FloatArray) -> Cover:
         """Return keys and queries on a grid that resolves the kernel, whatever the grid of the equation."""
         space = setting.space
-        degree = space.degree(float(np.linalg.norm(setting.metric, 2)) * reach(space, shifts), 1e-15)
+        degree = space.degree(longest_query(setting.metric, space, shifts), 1e-15)
         return Cover(setting.metric, shifts, space.covering(degree), space)
 
     @property
     def exponent(self) -> float:
         """Bound of the exponents |ξ||w|."""
-        return float(np.linalg.norm(self.metric, 2)) * reach(self.space, self.shifts) ** 2
+        return longest_query(self.metric, self.space, self.shifts) * reach(self.space, self.shifts)
 
     def largest(self, queries: FloatArray) -> FloatArray:
         """Largest exponent of queries over all keys, (n,)."""
@@ -95,10 +105,11 @@ class Cover:
         The field is the gradient in ξ of what the skeleton reproduces: it must do so in a neighbourhood of
         the queries, also when β is small or B is singular.
         """
-        if np.linalg.svd(self.metric, compute_uv=False)[-1] >= THICKNESS:
+        thickness = _thickness(self.metric)
+        if not thickness:
             return queries
         direction = rng.standard_normal(queries.shape)
-        direction *= THICKNESS / np.linalg.norm(direction, axis=1, keepdims=True)
+        direction *= thickness / np.linalg.norm(direction, axis=1, keepdims=True)
         return np.asarray(queries + direction * rng.integers(0, 2, (len(queries), 1)))
 
     @cached_property
