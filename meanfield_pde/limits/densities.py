@@ -32,6 +32,8 @@ DENSE = 400
 SYMMETRIC = 1e-7
 #: Rotations that move a state by less than this do not move it.
 UNMOVED = 1e-9
+#: Part of the largest rotation below which another one, or a combination, does not move it, either.
+DEPENDENT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,18 @@ class DensitySystem:
         return np.repeat(self.equation.attention.attention.auxiliary.weights, moving)
 
     def neutral(self, state: FloatArray) -> FloatArray:
-        """Rotations that move the state but leave the equation as it is, unit rows (k, n)."""
+        """Rotations that move the state but leave the equation as it is, orthonormal rows (k, n).
+
+        Of the rotations about the axes of the embedding some combination may do nothing, or alone be felt by
+        the equation: about the axis of a state, or any but the axis of a prompt.
+        """
         space = self.equation.space
-        moved = space.generators(self.coefficients(state))
-        rows = [self.flat(one) for one in moved]
-        rows = [row / np.linalg.norm(row) for row in rows if np.linalg.norm(row) > UNMOVED]
-        if rows:
-            product = self.derivative(state)
-            rows = [row for row in rows if np.abs(product(row)).max() < SYMMETRIC]
-        return np.stack(rows) if rows else np.empty((0, state.size))
+        moved = space.generators(self.coefficients(state))[..., space.constant :]
+        moved = moved.reshape(len(moved), state.size)
+        _, sizes, basis = np.linalg.svd(moved, full_matrices=False)
+        basis = basis[sizes > max(UNMOVED, DEPENDENT * float(np.max(sizes, initial=0.0)))]
+        if not len(basis):
+            return np.empty((0, state.size))
+        product = self.derivative(state)
+        combinations, felt, _ = np.linalg.svd(np.stack([product(row) for row in basis]), full_matrices=False)
+        return np.asarray(combinations.T[felt < SYMMETRIC] @ basis)
