@@ -102,9 +102,8 @@ class _Run:
         """Go on with finite volumes, where the user left the choice and the finest grid does not suffice."""
         from meanfield_pde.methods.finite_volume import FiniteVolume
 
-        if self.problem.method != "auto" or not isinstance(self.method, Spectral):
-            return False
-        if not self.problem.space.is_line:
+        served = self.problem.method == "auto" and self.problem.space.is_line
+        if not served or not isinstance(self.method, Spectral):
             return False
         before, spectral = self.counts, self.method
         self.method = FiniteVolume.following(

@@ -24,6 +24,7 @@ __all__ = [
     "DESCRIPTIONS",
     "Comparison",
     "attention_entropy",
+    "compare_atoms",
     "compare_state",
     "observe",
     "scattered_attention_entropy",
@@ -123,4 +124,14 @@ def compare_state(space: Space, auxiliary: Auxiliary, coefficients: FloatArray) 
     positions = space.locate(moments)
     marginal = auxiliary.mean(coefficients)
     w1, w2 = (space.wasserstein(marginal, positions, auxiliary.weights, order) for order in (1, 2))
+    return Comparison(positions, np.linalg.norm(moments, axis=-1), w1, w2)
+
+
+def compare_atoms(space: Space, auxiliary: Auxiliary, atoms: Atoms, moments: FloatArray) -> Comparison:
+    """Return the same for a law that is a sum of atoms, with first moments (aux, d)."""
+    positions = space.locate(moments)
+    masses = auxiliary.weights[atoms.rows] * atoms.masses
+    w1, w2 = (
+        space.wasserstein_atoms(atoms.places, masses, positions, auxiliary.weights, order) for order in (1, 2)
+    )
     return Comparison(positions, np.linalg.norm(moments, axis=-1), w1, w2)

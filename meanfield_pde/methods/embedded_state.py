@@ -11,7 +11,7 @@ from scipy import special
 
 from meanfield_pde.clusters import DEGREE
 from meanfield_pde.methods.embedded_cloud import EmbeddedCloud
-from meanfield_pde.observables import Comparison
+from meanfield_pde.observables import compare_atoms
 from meanfield_pde.records import Variable
 from meanfield_pde.spaces.hypersphere import Hypersphere
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.auxiliary import Auxiliary
     from meanfield_pde.methods.embedded_field import EmbeddedField
+    from meanfield_pde.observables import Comparison
     from meanfield_pde.problem import Problem
     from meanfield_pde.spaces import Atoms, Space
 
@@ -94,14 +95,7 @@ class EmbeddedState:
         """Exact, between atoms."""
         if self.cloud is None:
             raise ValueError("labels: were left out of this state")
-        atoms, moments = self.cloud.atoms, self.first
-        positions = self.space.locate(moments)
-        masses = auxiliary.weights[atoms.rows] * atoms.masses
-        w1, w2 = (
-            self.space.wasserstein_atoms(atoms.places, masses, positions, auxiliary.weights, order)
-            for order in (1, 2)
-        )
-        return Comparison(positions, np.linalg.norm(moments, axis=-1), w1, w2)
+        return compare_atoms(self.space, auxiliary, self.cloud.atoms, self.first)
 
     def content(self) -> dict[str, Any]:
         """Labels and atoms."""

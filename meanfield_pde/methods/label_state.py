@@ -13,7 +13,7 @@ from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.clusters import DEGREE
 from meanfield_pde.energies import scattered_energy
 from meanfield_pde.methods.labels import Cloud, Labels
-from meanfield_pde.observables import Comparison, scattered_attention_entropy
+from meanfield_pde.observables import Comparison, compare_atoms, scattered_attention_entropy
 from meanfield_pde.records import Variable
 from meanfield_pde.spaces.zonal import folded
 from meanfield_pde.spaces.zonal_line import Edges
@@ -116,14 +116,7 @@ class LabelState:
         """Exact, between atoms."""
         if self.cloud is None:
             raise ValueError("labels: were left out of this state")
-        atoms, moments = self.cloud.atoms, self.first
-        positions = self.space.locate(moments)
-        masses = auxiliary.weights[atoms.rows] * atoms.masses
-        w1, w2 = (
-            self.space.wasserstein_atoms(atoms.places, masses, positions, auxiliary.weights, order)
-            for order in (1, 2)
-        )
-        return Comparison(positions, np.linalg.norm(moments, axis=-1), w1, w2)
+        return compare_atoms(self.space, auxiliary, self.cloud.atoms, self.first)
 
     def content(self) -> dict[str, Any]:
         """Labels and atoms."""
