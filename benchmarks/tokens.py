@@ -33,7 +33,8 @@ def attention_of(tokens: int, dimension: int, *, causal: bool) -> blocks.TokenAt
         return blocks.TokenAttention(space, layer, np.zeros(tokens, np.intp), np.full(tokens, 1.0 / tokens))
     nu = auxiliary.uniform(tokens)
     planes = dimension // 2
-    code = encodings.rotary(nu.nodes, tokens * 10000.0 ** (-np.arange(planes) / planes))
+    frequencies = [tokens * 10000.0 ** (-plane / planes) for plane in range(planes)]
+    code = encodings.rotary(nu.nodes, frequencies)
     layer = Attention((Head.plain(1.0, dimension, Causal()),), nu, code)
     return blocks.TokenAttention(space, layer, np.arange(tokens), np.ones(tokens))
 
