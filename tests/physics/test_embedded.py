@@ -250,7 +250,7 @@ def test_the_circle_is_the_sphere_of_two_dimensions(problem, seed):
         assert np.abs(places.reshape(-1, 2) - unit_vectors(other.cloud.places)).max() < 1e-9
         for name in ("interaction_energy", "dissipation", "order_parameter", "attention_entropy"):
             # The circle interpolates on a grid where tokens are many, to 1e-12 of the largest sum.
-            # Unnormalised weights exp(X) of places right to 1e-9 are right to X times that: energies reach e^X.
+            # Unnormalised weights exp(X) of places right to 1e-9 are right to X times that: |E| reaches e^X.
             scale = max(1.0, abs(other.diagnostics[name]))
             bound = 1e-8 * (1.0 + np.log(scale)) * scale
             assert own.diagnostics[name] == pytest.approx(other.diagnostics[name], abs=bound)
