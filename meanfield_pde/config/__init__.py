@@ -2,6 +2,7 @@
 
 from meanfield_pde.config.attention import Attention, Head
 from meanfield_pde.config.configuration import Configuration
+from meanfield_pde.config.design import Design, Target
 from meanfield_pde.config.files import find_file, read_table
 from meanfield_pde.config.initial import Initial, MixtureComponent
 from meanfield_pde.config.loading import load, loads
@@ -27,6 +28,7 @@ __all__ = [
     "Auxiliary",
     "AuxiliaryTable",
     "Configuration",
+    "Design",
     "Drift",
     "Encoding",
     "Head",
@@ -36,6 +38,7 @@ __all__ = [
     "Output",
     "Prompt",
     "Solver",
+    "Target",
     "Time",
     "Token",
     "auxiliary_table",

@@ -8,6 +8,7 @@ from pydantic import PrivateAttr, model_validator
 
 from meanfield_pde.config.attention import Attention, Head, Matrix
 from meanfield_pde.config.base import Table
+from meanfield_pde.config.design import Design
 from meanfield_pde.config.initial import Initial
 from meanfield_pde.config.schema import (
     DEFAULTS,
@@ -31,7 +32,7 @@ __all__ = ["Configuration"]
 class Configuration(Table):
     """What is solved and how, as a TOML file states it. Two are equal when they describe the same problem."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"training", "design"})
+    later: ClassVar[frozenset[str]] = frozenset({"training"})
 
     title: Line = ""
     token: Token = Token()
@@ -45,6 +46,7 @@ class Configuration(Table):
     time: Time
     solver: Solver = Solver()
     output: Output = Output()
+    design: Design | None = None
 
     _source: Path | None = PrivateAttr(default=None)
     _label: str = PrivateAttr(default="configuration")

@@ -11,7 +11,7 @@ from meanfield_pde.config.values import RuleError
 if TYPE_CHECKING:
     from meanfield_pde.config.configuration import Configuration
 
-__all__ = ["check_space", "fields_of_drift"]
+__all__ = ["check_initial", "check_space", "fields_of_drift"]
 
 #: Error of the length of a unit vector, as written by hand.
 LENGTH = 1e-6
@@ -19,14 +19,17 @@ LENGTH = 1e-6
 
 def check_space(configuration: Configuration) -> None:
     """Raise ``RuleError`` for what does not fit the token space."""
-    _check_initial(configuration)
+    check_initial(configuration)
     _check_prompt(configuration)
     _check_encoding(configuration)
     _check_drift(configuration)
     _check_method(configuration)
+    if configuration.design is not None:
+        configuration.design.check(configuration)
 
 
-def _check_initial(configuration: Configuration) -> None:
+def check_initial(configuration: Configuration) -> None:
+    """Raise ``RuleError`` where the table [initial] does not fit the token space."""
     token, initial = configuration.token, configuration.initial
     if initial.kind == "fourier" and initial.modes:
         _check_modes(configuration)

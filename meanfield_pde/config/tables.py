@@ -335,6 +335,9 @@ def named_files(configuration: Configuration) -> dict[str, Path]:
         "[encoding] file": _used_file(configuration.encoding),
         "[initial] file": configuration.initial.file,
         "[prompt] per_node": prompt.per_node if prompt is not None else None,
+        "[design] target.file": configuration.design.target.file
+        if configuration.design is not None
+        else None,
     } | {f"[attention] {head.place('file')}": head.file for head in heads if head.bias == "table"}
     return {
         place: find_file(name, configuration.source, f"{configuration.label}: {place}")

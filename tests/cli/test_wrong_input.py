@@ -246,7 +246,7 @@ APPENDED = {
     ),
     "output density": ('[output]\ndensity = "some"', ["[output] density", '"last"', 'got "some"']),
     "training is for later": ("[training]\ndegree = 3", ["training", "not available yet"]),
-    "design is for later": ("[design]\nx = 1", ["design", "not available yet"]),
+    "design of nothing": ("[design]\nx = 1", ["[design]", "x", "unknown key"]),
     "syntax": ("[noise\nsigma = 1", ["not valid TOML", "line"]),
     "key twice": ("[noise]\nsigma = 1\nsigma = 2", ["not valid TOML", "line"]),
     "integer of too many digits": (f"[noise]\nsigma = {'9' * 5000}", ["not valid TOML", "digits"]),
