@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Convolution"]
 
+#: Entries of a table, times the rows that it is multiplied by, up to which it beats transforms.
+TABLE = 2**17
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -45,6 +48,58 @@ class Convolution:
         space, mixed = self.setting.space, self._turned(self.mixed(coefficients))
         total = space.synthesise(space.apply_multipliers(mixed, self.multipliers))
         return Sums(total, space.convolved_field(mixed, self.field_multipliers))
+
+    @property
+    def shared(self) -> bool:
+        """Without rotation, and with one sum over all keys."""
+        return self.setting.mixer.shared and self.setting.attention.encoding.angles is None
+
+    def transposed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        """Multiply, rotate, mix and rotate back, in the opposite order."""
+        space, mixer = self.setting.space, self.setting.mixer
+        dual, angles = self._dual(total, field), self.setting.attention.encoding.angles
+        if angles is None:
+            return self.setting.raised(mixer.spread(dual), self.setting.weights)
+        dual = space.rotate(dual, angles)
+        if mixer.shared:
+            dual = dual.sum(axis=0, keepdims=True)
+        return self.setting.raised(space.rotate(mixer.spread(dual), -angles), self.setting.weights)
+
+    @property
+    def _count(self) -> int:
+        """Coefficients of a density that are felt."""
+        space = self.setting.space
+        return min(space.width(self.multipliers.shape[-1] - 1), space.eigenvalues.size)
+
+    @cached_property
+    def _conjugate(self) -> ComplexArray:
+        return np.conj(self.multipliers)
+
+    def _dual(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        """Transpose of the multiplications and syntheses: by tables where these are small."""
+        points, tangents = field.shape[1:]
+        flat = field.reshape(len(field), -1)
+        if len(flat) * points * (1 + tangents) * self._count <= TABLE:
+            if total is None:
+                return np.asarray(flat @ self._table[points:])
+            return np.asarray(np.concatenate([total, flat], axis=1) @ self._table)
+        return self._transformed(total, field)
+
+    def _transformed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        back, count = self.setting.transposes, self._count
+        dual = back.convolved_field_transposed(field, self.field_multipliers, count)
+        if total is None:
+            return dual
+        values = back.synthesise_transposed(total, count)
+        return dual + self.setting.space.apply_multipliers(values, self._conjugate)
+
+    @cached_property
+    def _table(self) -> FloatArray:
+        """Of every value of the normaliser and the field, (points · d, coefficients)."""
+        points, tangents = self.setting.space.frame.shape[:2]
+        total, field = np.eye(points), np.eye(points * tangents).reshape(-1, points, tangents)
+        none = np.zeros((points, points, tangents))
+        return np.concatenate([self._transformed(total, none), self._transformed(None, field)])
 
     def mixed(self, coefficients: FloatArray) -> FloatArray:
         """Coefficients, in the rotating frame, of the measure that each node attends to."""

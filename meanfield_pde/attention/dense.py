@@ -46,6 +46,21 @@ class Dense:
         _, total, vector, _ = self._pairs(coefficients)
         return Sums(total, np.einsum("ipd,zid->zip", self.setting.projection, vector))
 
+    shared = False
+
+    @cached_property
+    def _matrix(self) -> FloatArray:
+        """Sums of every coefficient, (aux · coefficients, aux · points · d): totals, then fields."""
+        shape = (self.setting.weights.size, self.setting.space.eigenvalues.size)
+        columns = (self.sums(unit.reshape(shape)) for unit in np.eye(shape[0] * shape[1]))
+        return np.stack([np.concatenate([sums.total.ravel(), sums.field.ravel()]) for sums in columns])
+
+    def transposed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        """By the matrix, whose columns are found one by one when it is first asked for: slow."""
+        own = np.zeros(field.shape[:2]) if total is None else total
+        flat = self._matrix @ np.concatenate([own.ravel(), field.ravel()])
+        return np.asarray(flat.reshape(self.setting.weights.size, -1))
+
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """By the definition."""
         return self._pairs(coefficients)[3]

@@ -217,6 +217,58 @@ class Factored:
             return Sums(total, field.reshape(*total.shape, -1))
         return Sums(total, self._bare_field(coefficients))
 
+    shared = False
+
+    def transposed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        """Transposed syntheses, solve for charges, mix and probes."""
+        if self._spectral is not None:
+            return self._raised(self._analysed(total, field, self._spectral), self.waves)
+        own = None if total is None else total @ self.token_factor
+        if not self.setting.encoded:
+            return self._bare_back(own, field)
+        charges = field.reshape(len(field), -1) @ self.field_factor
+        return self._raised(charges if own is None else charges + own, self.waves)
+
+    def _raised(self, charges: FloatArray, functionals: FloatArray) -> FloatArray:
+        """Transpose of ``_charges`` and ``_seen``: from charges (aux, rank) to (aux, coefficients)."""
+        return self.setting.raised(self._probed_back(charges) @ functionals.T)
+
+    def _probed_back(self, charges: FloatArray) -> FloatArray:
+        """Transpose of factors, solve and mix: for probes (aux, rank)."""
+        seen = charges * self.node_factor
+        if self.setting.mixer.shared:
+            seen = seen.sum(axis=0, keepdims=True)
+        probes = (seen @ self.skeleton.charge) @ self.skeleton.probe
+        return np.asarray(self.setting.mixer.spread(probes) * self.key_factor)
+
+    def _analysed(self, total: FloatArray | None, field: FloatArray, spectral: FloatArray) -> FloatArray:
+        """Transpose of ``_synthesised``: for the charges of every query node, (aux, rank)."""
+        width = self._coarse.eigenvalues.size
+        parts = spectral.shape[1] // width
+        kept = spectral[:, width if total is None and parts > 1 else 0 :]
+
+        def analyse(rows: slice) -> FloatArray:
+            duals = self._component_duals(None if total is None else total[rows], field[rows], width)
+            return np.asarray(duals.reshape(len(duals), -1) @ kept.T)
+
+        return np.concatenate(each(analyse, len(field)))
+
+    def _component_duals(self, total: FloatArray | None, field: FloatArray, width: int) -> FloatArray:
+        """For the coefficients of all parts that are not zero, (block, parts, width)."""
+        space, back = self.setting.space, self.setting.transposes
+        if self._slope is not None:
+            dual = self._slope * back.gradient_transposed(field, width)
+            if total is not None:
+                dual += back.synthesise_transposed(total, width)
+            return dual[:, None]
+        if space.fields_by == "embedding":
+            components = np.moveaxis((field[:, :, None, :] @ space.frame)[:, :, 0], 2, 1)
+        else:
+            components = np.moveaxis(field, 2, 1)
+        if total is not None:
+            components = np.concatenate([total[:, None], components], axis=1)
+        return back.synthesise_transposed(np.ascontiguousarray(components), width)
+
     def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
         """Probes, key factor, two steps of the solve, node factor, synthesis, e^{offset} or noise floor."""
         if not (self.setting.encoded and self.setting.mixer.shared):
@@ -237,14 +289,29 @@ class Factored:
 
     def _bare_field(self, coefficients: FloatArray) -> FloatArray:
         """Each component of the bare token y has probes and charges of its own."""
-        gradients = self.setting.space.plane_wave_gradient(self.skeleton.queries, self._degree)
         projection = self.setting.projection
         field = np.zeros((len(coefficients), *projection.shape[:2]))
-        for component in range(projection.shape[2]):
-            charges = self._charges(np.ascontiguousarray(gradients[:, component].T), coefficients)
-            charges = self._seen(charges, slice(None))
+        for component, functionals in enumerate(self._bare_waves):
+            charges = self._seen(self._charges(functionals, coefficients), slice(None))
             field += (charges @ self.token_factor.T)[..., None] * projection[:, :, component]
         return field
+
+    @cached_property
+    def _bare_waves(self) -> FloatArray:
+        """Functionals that probe y ρ_ζ at the skeleton queries, (d, coefficients, rank)."""
+        gradients = self.setting.space.plane_wave_gradient(self.skeleton.queries, self._degree)
+        return np.ascontiguousarray(gradients.transpose(1, 2, 0))
+
+    def _bare_back(self, charges: FloatArray | None, field: FloatArray) -> FloatArray:
+        """Transpose of ``_bare_field``, with what is known of the charges of the normaliser."""
+        vector = np.einsum("zip,ipd->dzi", field, self.setting.projection)
+        parts = [
+            self._raised(own @ self.token_factor, functionals)
+            for own, functionals in zip(vector, self._bare_waves, strict=True)
+        ]
+        if charges is not None:
+            parts.append(self._raised(charges, self.waves))
+        return np.asarray(sum(parts[1:], parts[0]))
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """Charges weigh ⟨ξ, w_k⟩; the bias is mixed once more where it is neither 0 nor −∞."""

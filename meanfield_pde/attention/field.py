@@ -71,6 +71,16 @@ class HeadField:
         share = self._joined[0]
         return HeadSums(self.offset, share * own.total, share[..., None] * own.field)
 
+    def transposed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        """Transpose of ``token_sums``, as of ``Operator.sums``: (aux, coefficients)."""
+        if self._joined is not None:
+            share = self._joined[0]
+            total, field = None if total is None else share * total, share[..., None] * field
+        if self.operator.shared and len(field) > 1:  # the prompt has a row for every node
+            total = None if total is None else total.sum(axis=0, keepdims=True)
+            field = field.sum(axis=0, keepdims=True)
+        return self.operator.transposed(total, field)
+
     def sums(self, coefficients: FloatArray) -> HeadSums:
         """Sum over tokens and prompt, divided by e^{offset}."""
         own = self.token_sums(coefficients)
@@ -117,13 +127,13 @@ class AttentionField:
 
     def velocity(self, coefficients: FloatArray) -> FloatArray:
         """Tangential components V[f], (aux or 1, points, d − 1)."""
-        velocity = self._head_velocity(self.heads[0], coefficients)
+        velocity = self.head_velocity(self.heads[0], self.heads[0].sums(coefficients))
         for head in self.heads[1:]:
-            velocity = velocity + self._head_velocity(head, coefficients)
+            velocity = velocity + self.head_velocity(head, head.sums(coefficients))
         return velocity
 
-    def _head_velocity(self, head: HeadField, coefficients: FloatArray) -> FloatArray:
-        sums = head.sums(coefficients)
+    def head_velocity(self, head: HeadField, sums: HeadSums) -> FloatArray:
+        """Add up what one head contributes, from its sums, (aux or 1, points, d − 1)."""
         if self.attention.normalization == "none":
             return sums.field * np.exp(sums.offset)[..., None]
         # Below the noise of the coefficients the sign of the normaliser is unknown, and so is the field;

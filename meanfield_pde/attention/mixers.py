@@ -33,6 +33,13 @@ class Mixer(Protocol):
     def mix_bias(self, features: FloatArray) -> FloatArray | None:
         """Σ_ζ b(z_j, ζ) e^{b(z_j, ζ) − peak_j} features_ζ, None where b is 0 or −∞ throughout."""
 
+    def spread(self, mixed: FloatArray) -> FloatArray:
+        """Σ_j e^{b(z_j, ζ) − peak_j} mixed_j for every key node ζ: the transpose of ``mix``.
+
+        Rows as ``mix`` gives them; where that is one for all query nodes, the sum of theirs, and one row is
+        given back that is the same for every key node.
+        """
+
 
 class _Unpeaked:
     """Mixers whose largest bias is 0 and, unless they say otherwise, whose other biases are −∞."""
@@ -58,6 +65,10 @@ class Total(_Unpeaked):
         """Sum, (1, features)."""
         return np.asarray(features.sum(axis=0, keepdims=True))
 
+    def spread(self, mixed: FloatArray) -> FloatArray:
+        """Give every node the same."""
+        return mixed
+
 
 @dataclass(frozen=True)
 class Prefixes(_Unpeaked):
@@ -69,6 +80,20 @@ class Prefixes(_Unpeaked):
     def mix(self, features: FloatArray) -> FloatArray:
         """Accumulate, then pick."""
         return np.asarray(np.cumsum(features[self.order], axis=0)[self.counts - 1])
+
+    @cached_property
+    def _sources(self) -> tuple[IntArray, IntArray]:
+        """Queries from the latest to the earliest, and up to which of them each node is attended to."""
+        reach = self.counts[self.order]  # non-decreasing
+        first = np.searchsorted(reach, np.arange(reach.size), side="right")
+        last = np.empty_like(first)
+        last[self.order] = reach.size - 1 - first
+        return np.ascontiguousarray(self.order[::-1]), last
+
+    def spread(self, mixed: FloatArray) -> FloatArray:
+        """Accumulate from the last query on, then pick."""
+        queries, last = self._sources
+        return np.asarray(np.cumsum(mixed[queries], axis=0)[last])
 
 
 @dataclass(frozen=True)
@@ -83,6 +108,20 @@ class Ranges(_Unpeaked):
         """Slide along the order."""
         result = np.empty_like(features)
         result[self.order] = kernels.sliding_sum(features[self.order], self.first, self.last)
+        return result
+
+    @cached_property
+    def _attending(self) -> tuple[IntArray, IntArray]:
+        """Ranges of the queries whose ranges a node lies in."""
+        places = np.arange(self.first.size)
+        return np.searchsorted(self.last, places, side="right"), np.searchsorted(
+            self.first, places, side="right"
+        )
+
+    def spread(self, mixed: FloatArray) -> FloatArray:
+        """Slide along the order."""
+        result = np.empty_like(mixed)
+        result[self.order] = kernels.sliding_sum(mixed[self.order], *self._attending)
         return result
 
 
@@ -101,6 +140,10 @@ class Decay(_Unpeaked):
     def mix_bias(self, features: FloatArray) -> FloatArray | None:
         """Weigh by −slope |z − ζ| e^{−slope |z − ζ|}."""
         return -self.slope * self._sum(features, 1)
+
+    def spread(self, mixed: FloatArray) -> FloatArray:
+        """Mix: the weights are symmetric."""
+        return self._sum(mixed, 0)
 
     def _sum(self, features: FloatArray, which: int) -> FloatArray:
         result = np.empty_like(features)
@@ -135,3 +178,7 @@ class Product:
     def mix_bias(self, features: FloatArray) -> FloatArray | None:
         """Weigh by b e^{b − peak}."""
         return np.asarray(self._biased @ features)
+
+    def spread(self, mixed: FloatArray) -> FloatArray:
+        """Weigh by e^{b − peak}, transposed."""
+        return np.asarray(self._weights.T @ mixed)

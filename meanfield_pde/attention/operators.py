@@ -15,6 +15,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
+
+from meanfield_pde.errors import InputError
+from meanfield_pde.spaces.base import Transposable
+
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.layer import Attention, Head
@@ -56,6 +61,18 @@ class Operator(Protocol):
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """∫ s e^{s − offset} df, (aux or 1, points): what the attention entropy needs."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether all query nodes see the same sums, of which there is but one row then."""
+
+    def transposed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        """Transpose of ``sums`` under plain dot products, (aux, coefficients).
+
+        Takes what multiplies its total (None for zero), (aux or 1, points), and its field,
+        (aux or 1, points, d − 1), with the rows that ``sums`` gives: where there is one that all query nodes
+        share, the sum over them.
+        """
 
 
 @runtime_checkable
@@ -102,6 +119,25 @@ class Setting:
     def low(self, coefficients: FloatArray, degree: int) -> FloatArray:
         """Leading coefficients, up to the degree that the kernel feels (or as many as there are)."""
         return coefficients[..., : self.space.width(degree)]
+
+    def raised(self, low: FloatArray, weights: FloatArray | float = 1.0) -> FloatArray:
+        """Transpose of ``low`` times weights: leading coefficients (aux or 1, …), zeros beyond them."""
+        result = np.zeros((len(self.weights), self.space.eigenvalues.size))
+        np.multiply(low, weights, out=result[:, : low.shape[1]])
+        return result
+
+    @cached_property
+    def transposes(self) -> Transposable:
+        """Transposes of the transforms of the space.
+
+        Raises
+        ------
+        InputError
+            When densities have no grid there.
+        """
+        if not isinstance(self.space, Transposable):
+            raise InputError(f"{self.space.name}: transposes are for densities on a grid, here there is none")
+        return self.space
 
     def degree(self, exponent: float) -> int:
         """Degree that a kernel of this exponent feels, at most that of the grid."""

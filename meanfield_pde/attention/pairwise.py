@@ -109,6 +109,25 @@ class Pairwise:
             parts.append((inner.sum(axis=-1), field))
         return Sums(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
+    shared = False
+
+    def transposed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        """Weigh what multiplies the sums over pairs, then apply the functionals backwards."""
+        width = self.setting.space.width(self._degree)
+        low = np.zeros((width, len(self.shifts)))
+        shifted = self.setting.projection @ self.shifts.T
+        for rows in self._blocks():
+            wave, along, weight = self._kept.get(rows.start) or self._block_tables(rows)
+            own = field[rows]
+            felt = own[..., None] * weight[:, :, None, :]
+            low += along.reshape(-1, width).T @ felt.reshape(-1, len(self.shifts))
+            inner = np.zeros((1, 1, 1)) if total is None else total[rows][..., None]
+            if self.setting.encoded:
+                inner = inner + np.einsum("zip,ipq->ziq", own, shifted)
+            if total is not None or self.setting.encoded:
+                low += wave.reshape(-1, width).T @ (inner * weight).reshape(-1, len(self.shifts))
+        return self.setting.raised(low.T)
+
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """Weigh by the score ⟨ξ, y⟩ + ⟨ξ, p_ζ⟩ + b."""
         low = self.setting.low(coefficients, self._degree).T

@@ -87,6 +87,45 @@ class Plain:
             return Sums(total, field.reshape(*total.shape, -1))
         return Sums(total, self._bare_field(rotated))
 
+    @property
+    def shared(self) -> bool:
+        """Without rotation, and with one sum over all keys."""
+        return self.setting.mixer.shared and self.setting.attention.encoding.angles is None
+
+    def transposed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
+        """Apply the transposed tables, then mix in the rotating frame."""
+        mixer, angles = self.setting.mixer, self.setting.attention.encoding.angles
+        mixed = np.zeros((1, 1)) if total is None else self._applied_back(self._waves, total)
+        if self.setting.encoded or angles is None:
+            mixed = mixed + self._applied_back(self._fields, field.reshape(len(field), -1))
+            rotated = mixer.spread(mixed)
+        else:
+            rotated = self._bare_back(field)
+            if total is not None:
+                rotated = rotated + mixer.spread(mixed)
+        if angles is not None:
+            rotated = self.setting.space.rotate(rotated, -angles)
+        return self.setting.raised(rotated, self.setting.weights)
+
+    def _applied_back(self, table: FloatArray, values: FloatArray) -> FloatArray:
+        """Transpose of ``_apply``: values (aux or 1, rows) to what multiplied the mixed coefficients."""
+        if table.shape[0] == 1:
+            return np.asarray(values @ table[0])
+        result = (values[:, None, :] @ table)[:, 0]
+        return np.asarray(result.sum(axis=0, keepdims=True) if self.setting.mixer.shared else result)
+
+    def _bare_back(self, field: FloatArray) -> FloatArray:
+        """Transpose of ``_bare_field``, (aux, coefficients)."""
+        back = np.swapaxes(self._rotations, 1, 2)
+        vector = np.einsum("ipd,zip->zdi", self.setting.projection, field)
+        mixed = vector @ self._gradients.reshape(*self._gradients.shape[:2], -1)
+        mixed = mixed.reshape(len(mixed), -1)
+        if self.setting.mixer.shared:
+            mixed = mixed.sum(axis=0, keepdims=True)
+        features = self.setting.mixer.spread(mixed)
+        features = features.reshape(len(features), back.shape[1] ** 2, -1)
+        return np.asarray((back.reshape(len(back), 1, -1) @ features)[:, 0])
+
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """⟨ξ, ∇_ξ G⟩ + Σ_ζ b e^{b} …."""
         rotated = self._rotated(coefficients)

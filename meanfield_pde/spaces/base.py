@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import ComplexArray, FloatArray, IntArray
     from solvers.compiled import Rate
 
-__all__ = ["Atoms", "Axis", "Space"]
+__all__ = ["Atoms", "Axis", "Space", "Transposable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,3 +283,28 @@ class Space(Protocol):
 
     def tail_weights(self) -> FloatArray:
         """One for the highest coefficients, by which the truncation error is judged, zero elsewhere."""
+
+
+@runtime_checkable
+class Transposable(Protocol):
+    """Transposes, under plain dot products, of the transforms of a space with densities on a grid.
+
+    Those of the others follow: ``rotate`` by the angles is transposed by ``rotate`` by minus the angles,
+    ``apply_multipliers`` by itself with the conjugate multipliers, and ``tangential`` is ``synthesise`` and
+    the frame. Where the Laplacian's eigenfunctions are orthonormal under the quadrature these are its
+    transforms themselves with weights; but coefficients of a space need not have the same norm.
+    """
+
+    def synthesise_transposed(self, values: FloatArray, count: int) -> FloatArray:
+        """Of ``synthesise`` of so many coefficients: (..., points) to (..., count)."""
+
+    def gradient_transposed(self, field: FloatArray, count: int) -> FloatArray:
+        """Of ``gradient`` of so many coefficients: (..., points, d − 1) to (..., count)."""
+
+    def divergence_transposed(self, dual: FloatArray) -> FloatArray:
+        """Of ``divergence``: (..., coefficients) to (..., points, d − 1)."""
+
+    def convolved_field_transposed(
+        self, field: FloatArray, multipliers: ComplexArray, count: int
+    ) -> FloatArray:
+        """Of ``convolved_field`` of so many coefficients: (..., points, d − 1) to (..., count)."""

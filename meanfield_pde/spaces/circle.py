@@ -121,6 +121,27 @@ class Circle:
         spectrum = fourier.complex_view(self.analyse(flux[..., 0]))
         return fourier.interleaved(1j * np.arange(self.modes + 1) * spectrum)
 
+    def synthesise_transposed(self, values: FloatArray, count: int) -> FloatArray:
+        """Σ_i g_i e^{−imθ_i} / π, half of that for m = 0."""
+        spectrum = fft.rfft(values, axis=-1, workers=_workers(values))
+        result = fourier.interleaved(fourier.unfolded(spectrum, self.resolution, count // 2) * (2.0 / TURN))
+        result[..., 0] *= 0.5
+        return result
+
+    def gradient_transposed(self, field: FloatArray, count: int) -> FloatArray:
+        """Multiply mode m by −im after the transposed synthesis."""
+        spectrum = fourier.complex_view(self.synthesise_transposed(field[..., 0], count))
+        return fourier.interleaved(-1j * np.arange(count // 2) * spectrum)
+
+    @cached_property
+    def _spread(self) -> ComplexArray:
+        return np.asarray(-0.5j * TURN * np.arange(self.modes + 1), dtype=np.complex128)
+
+    def divergence_transposed(self, dual: FloatArray) -> FloatArray:
+        """−(2π/N) Re Σ_m im λ_m e^{imθ}."""
+        spectrum = fourier.complex_view(dual) * self._spread
+        return np.asarray(fft.irfft(spectrum, n=self.resolution, axis=-1, workers=_workers(dual)))[..., None]
+
     def tangential(self, coefficients: FloatArray) -> FloatArray:
         """Components along the tangent at the grid points."""
         return np.asarray(np.einsum("ipd,...di->...ip", self.frame, self.synthesise(coefficients)))
@@ -234,6 +255,13 @@ class Circle:
     def convolved_field(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
         """Synthesise the only component."""
         return self.synthesise(self.apply_multipliers(coefficients, multipliers))[..., None]
+
+    def convolved_field_transposed(
+        self, field: FloatArray, multipliers: ComplexArray, count: int
+    ) -> FloatArray:
+        """Multiply by the conjugate multipliers after the transposed synthesis."""
+        dual = self.synthesise_transposed(field[..., 0], count)
+        return self.apply_multipliers(dual, np.conj(multipliers))
 
     def resized(self, resolution: int) -> Circle:
         """Return the circle with another number of angles."""

@@ -10,7 +10,7 @@ from scipy import special
 if TYPE_CHECKING:
     from meanfield_pde.arrays import ComplexArray, FloatArray
 
-__all__ = ["complex_view", "folded_onto", "interleaved", "jacobi_anger", "real_functional"]
+__all__ = ["complex_view", "folded_onto", "interleaved", "jacobi_anger", "real_functional", "unfolded"]
 
 
 def complex_view(coefficients: FloatArray) -> ComplexArray:
@@ -38,6 +38,16 @@ def folded_onto(spectrum: ComplexArray, points: int) -> ComplexArray:
             term = term + np.conj(term)  # both signs of the mode fall together
         folded[..., residue] += term
     return folded
+
+
+def unfolded(spectrum: ComplexArray, points: int, count: int) -> ComplexArray:
+    """Σ_i g_i e^{−imθ_i} for 0 ≤ m < count, from those for m ≤ N/2: they have the period N."""
+    if count <= spectrum.shape[-1]:
+        return spectrum[..., :count]
+    residue = np.arange(count) % points
+    mirrored = residue > points // 2
+    found = spectrum[..., np.where(mirrored, points - residue, residue)]
+    return np.where(mirrored, np.conj(found), found)
 
 
 def jacobi_anger(exponents: FloatArray, degree: int) -> tuple[FloatArray, ComplexArray]:

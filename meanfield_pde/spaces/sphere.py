@@ -129,6 +129,20 @@ class Sphere:
         rows = flux.reshape(-1, *flux.shape[-2:])
         return _shaped(transforms.divergence(rows, self.grid, self.resolution), flux.shape[:-2])
 
+    def synthesise_transposed(self, values: FloatArray, count: int) -> FloatArray:
+        """Σ_i g_i e_lm(x_i) / (4π)."""
+        grid, rows = _unaliased(self.grid, values.reshape(-1, values.shape[-1], 1), degree_of(count))
+        return _shaped(transforms.analyse(rows[..., 0], grid, degree_of(count)), values.shape[:-1])
+
+    def gradient_transposed(self, field: FloatArray, count: int) -> FloatArray:
+        """Σ_i ⟨g_i, ∇e_lm(x_i)⟩ / (4π)."""
+        grid, rows = _unaliased(self.grid, field.reshape(-1, *field.shape[-2:]), degree_of(count))
+        return -_shaped(transforms.divergence(rows, grid, degree_of(count)), field.shape[:-2])
+
+    def divergence_transposed(self, dual: FloatArray) -> FloatArray:
+        """Minus weights times the gradient of Σ λ_lm e_lm."""
+        return self.gradient(dual) * (-AREA * self.weights)[:, None]
+
     def tangential(self, coefficients: FloatArray) -> FloatArray:
         """Components along the two tangents at the grid points."""
         values = self.synthesise(coefficients)
@@ -251,6 +265,12 @@ class Sphere:
         """Differentiate what has the multipliers of the field."""
         return self.gradient(self.apply_multipliers(coefficients, multipliers))
 
+    def convolved_field_transposed(
+        self, field: FloatArray, multipliers: ComplexArray, count: int
+    ) -> FloatArray:
+        """Multiply after the transposed gradient."""
+        return self.apply_multipliers(self.gradient_transposed(field, count), multipliers)
+
     def resized(self, resolution: int) -> Sphere:
         """Return the sphere with another highest degree."""
         return Sphere(resolution)
@@ -367,6 +387,32 @@ class Sphere:
         """One for the upper sixth of the degrees, six of them at least: symmetric densities have gaps."""
         first = min(math.floor(5 * self.resolution / 6), self.resolution - 6)
         return (degrees(self.resolution) > max(0, first)).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class _Refined(Grid):
+    """The colatitudes of a grid with several times its longitudes."""
+
+    factor: int
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = Grid(self.degree).shape
+        return rows, self.factor * columns
+
+
+def _unaliased(grid: Grid, values: FloatArray, degree: int) -> tuple[Grid, FloatArray]:
+    """Values (n, points, parts) over area and weights, on a grid that tells all orders up to a degree apart.
+
+    Its further points have the value zero: sums over the points are as they were.
+    """
+    scaled = values / (AREA * grid.weights)[:, None]
+    factor = 2 * degree // grid.shape[1] + 1
+    if factor == 1:
+        return grid, scaled
+    finer = np.zeros((*scaled.shape[:2], factor, scaled.shape[2]))
+    finer[:, :, 0] = factor * scaled
+    return _Refined(grid.degree, factor), finer.reshape(len(values), -1, scaled.shape[2])
 
 
 def _shaped(rows: FloatArray, leading: tuple[int, ...]) -> FloatArray:

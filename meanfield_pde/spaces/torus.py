@@ -140,6 +140,26 @@ class Torus:
         first, second = (self.analyse(flux[..., component]) for component in (0, 1))
         return -(self._turned(first)[0] + self._turned(second)[1])
 
+    def synthesise_transposed(self, values: FloatArray, count: int) -> FloatArray:
+        """√2 conj Σ_i g_i e^{−i m·θ_i} / (4π²); the sums have the period N in m₁ and in m₂."""
+        spectrum = fft.rfft2(self._square(values), axes=(-2, -1), workers=_workers(values))
+        one, two = half_plane(degree_of(count))
+        second = two % self.resolution
+        mirrored = second > self.resolution // 2
+        first = np.where(mirrored, -one, one) % self.resolution
+        found = spectrum[..., first, np.where(mirrored, self.resolution - second, second)]
+        pairs = np.where(mirrored, found, np.conj(found)) * (ROOT / VOLUME)
+        return joined(spectrum[..., 0, 0].real / VOLUME, pairs)
+
+    def gradient_transposed(self, field: FloatArray, count: int) -> FloatArray:
+        """Turn, and that is minus the transpose of turning, after the transposed syntheses."""
+        first, second = (self.synthesise_transposed(field[..., part], count) for part in (0, 1))
+        return self._turned(first)[0] + self._turned(second)[1]
+
+    def divergence_transposed(self, dual: FloatArray) -> FloatArray:
+        """Minus weights times the gradient of Σ λ_k e_k."""
+        return self.gradient(dual) * -((VOLUME / self.resolution) ** 2)
+
     @staticmethod
     def _turned(coefficients: FloatArray) -> tuple[FloatArray, FloatArray]:
         """−∂_1 and −∂_2 of functions, thus their derivatives as they are turned along either axis."""
@@ -270,6 +290,16 @@ class Torus:
         return np.stack(
             [self.synthesise(self.apply_multipliers(coefficients, part)) for part in multipliers], axis=-1
         )
+
+    def convolved_field_transposed(
+        self, field: FloatArray, multipliers: ComplexArray, count: int
+    ) -> FloatArray:
+        """Add both components, each multiplied after its transposed synthesis."""
+        first, second = (
+            self.apply_multipliers(self.synthesise_transposed(field[..., part], count), np.conj(own))
+            for part, own in enumerate(multipliers)
+        )
+        return first + second
 
     def resized(self, resolution: int) -> Torus:
         """Return the torus with another number of angles an axis."""

@@ -161,19 +161,36 @@ class Zonal:
 
     def synthesise(self, coefficients: FloatArray) -> FloatArray:
         """Σ c_l e_l / |S^{d−1}| on the grid, for any degree."""
-        count = coefficients.shape[-1]
-        table = self._values[:count]
-        if count > len(table):
-            table = gegenbauer.stacked(self.cosines, count - 1, self.dimension)
-        return np.asarray(coefficients @ table) / self.volume
+        return np.asarray(coefficients @ self._first_values(coefficients.shape[-1])) / self.volume
+
+    def _first_values(self, count: int) -> FloatArray:
+        """Values of so many functions on the grid, (count, points)."""
+        if count > len(self._values):
+            return gegenbauer.stacked(self.cosines, count - 1, self.dimension)
+        return self._values[:count]
+
+    def _first_slopes(self, count: int) -> FloatArray:
+        """Their derivatives along α, (count, points)."""
+        if count > len(self._slopes):
+            return gegenbauer.slopes(self.cosines, self.sines, count - 1, self.dimension)
+        return self._slopes[:count]
+
+    def synthesise_transposed(self, values: FloatArray, count: int) -> FloatArray:
+        """Σ_i g_i e_l(t_i) / |S^{d−1}|."""
+        return np.asarray(values @ self._first_values(count).T) / self.volume
+
+    def gradient_transposed(self, field: FloatArray, count: int) -> FloatArray:
+        """Σ_i g_i ∂_α e_l(t_i) / |S^{d−1}|."""
+        return np.asarray(field[..., 0] @ self._first_slopes(count).T) / self.volume
+
+    def divergence_transposed(self, dual: FloatArray) -> FloatArray:
+        """Minus weights times Σ λ_l ∂_α e_l."""
+        return (-(dual @ self._slopes) * (self.volume * self.probabilities))[..., None]
 
     def gradient(self, coefficients: FloatArray) -> FloatArray:
         """Differentiate along α, (..., points, 1)."""
-        count = coefficients.shape[-1]
-        table = self._slopes[:count]
-        if count > len(table):
-            table = gegenbauer.slopes(self.cosines, self.sines, count - 1, self.dimension)
-        return (np.asarray(coefficients @ table) / self.volume)[..., None]
+        slopes = self._first_slopes(coefficients.shape[-1])
+        return (np.asarray(coefficients @ slopes) / self.volume)[..., None]
 
     def divergence(self, flux: FloatArray) -> FloatArray:
         """−∫ flux · ∇e_l dx by quadrature, exact for the flux of two functions of degree L."""
@@ -317,6 +334,12 @@ class Zonal:
     def convolved_field(self, coefficients: FloatArray, multipliers: ComplexArray) -> FloatArray:
         """Gradient of the multiplied coefficients."""
         return self.gradient(self.apply_multipliers(coefficients, multipliers))
+
+    def convolved_field_transposed(
+        self, field: FloatArray, multipliers: ComplexArray, count: int
+    ) -> FloatArray:
+        """Multiply after the transposed gradient."""
+        return self.apply_multipliers(self.gradient_transposed(field, count), multipliers)
 
     def resized(self, resolution: int) -> Zonal:
         """Return the same sphere with another highest degree."""
