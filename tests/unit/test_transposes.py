@@ -21,7 +21,7 @@ from meanfield_pde.spaces.zonal import Zonal
 
 #: Both sides are the same sum of products in different orders: some hundred roundings of 1e-16, relative to
 #: the products of the norms, which these sums of random signs are smaller than.
-ROUNDING = 1e-13
+ROUNDING = 1e-14
 
 SPACES = [
     Circle(48),
