@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from meanfield_pde.api import BifurcationError as BifurcationError
+    from meanfield_pde.api import DesignError as DesignError
     from meanfield_pde.api import LimitError as LimitError
     from meanfield_pde.api import bifurcation as bifurcation
     from meanfield_pde.api import compare as compare
     from meanfield_pde.api import compared as compared
+    from meanfield_pde.api import design as design
     from meanfield_pde.api import limit as limit
     from meanfield_pde.api import load as load
     from meanfield_pde.api import open as open  # noqa: A004
+    from meanfield_pde.designs.result import Design as Design
     from meanfield_pde.errors import ComputationError as ComputationError
     from meanfield_pde.errors import InputError as InputError
     from meanfield_pde.evolution import solve as solve
@@ -37,6 +40,9 @@ _HOMES = {
     "compared": "meanfield_pde.api",
     "limit": "meanfield_pde.api",
     "LimitError": "meanfield_pde.api",
+    "design": "meanfield_pde.api",
+    "DesignError": "meanfield_pde.api",
+    "Design": "meanfield_pde.designs.result",
     "Limit": "meanfield_pde.results",
     "Bifurcation": "meanfield_pde.results",
     "solve": "meanfield_pde.evolution",
@@ -50,6 +56,8 @@ __all__ = [
     "Bifurcation",
     "BifurcationError",
     "ComputationError",
+    "Design",
+    "DesignError",
     "InputError",
     "Limit",
     "LimitError",
@@ -58,6 +66,7 @@ __all__ = [
     "bifurcation",
     "compare",
     "compared",
+    "design",
     "limit",
     "load",
     "open",

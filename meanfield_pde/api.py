@@ -8,6 +8,7 @@ import numpy as np
 
 from meanfield_pde.building import build
 from meanfield_pde.contents import LIMIT, kind_of
+from meanfield_pde.designs.result import Design
 from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.records import Variable, read
 from meanfield_pde.results import Bifurcation, Limit
@@ -19,11 +20,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.designs.find import Wanted
     from meanfield_pde.problem import Problem
     from meanfield_pde.records import Record
     from meanfield_pde.spaces import Space
 
-__all__ = ["BifurcationError", "LimitError", "bifurcation", "compare", "compared", "limit", "load", "open"]
+__all__ = [
+    "BifurcationError",
+    "DesignError",
+    "LimitError",
+    "bifurcation",
+    "compare",
+    "compared",
+    "design",
+    "limit",
+    "load",
+    "open",
+]
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Problem:
@@ -39,8 +52,8 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Proble
     return build(config.load(path, overrides or {}))
 
 
-def open(path: str | Path) -> Solution | Limit | Bifurcation:  # noqa: A001
-    """Solution, limit or bifurcation diagram of an HDF5 file, as its attribute ``kind`` says.
+def open(path: str | Path) -> Solution | Limit | Bifurcation | Design:  # noqa: A001
+    """Solution, limit, bifurcation diagram or design of an HDF5 file, as its attribute ``kind`` says.
 
     Raises
     ------
@@ -51,6 +64,8 @@ def open(path: str | Path) -> Solution | Limit | Bifurcation:  # noqa: A001
     kind = kind_of(record)
     if kind == "limit":
         return Limit(record)
+    if kind == "design":
+        return Design(record)
     return Bifurcation(record) if kind == "bifurcation" else Solution(record)
 
 
@@ -266,6 +281,67 @@ def _interval(problem: Problem, parameter: str, low: float, high: float) -> tupl
             f"bifurcation: {parameter} does not change the equation; its tables are {', '.join(EFFECTIVE)}"
         )
     return ends
+
+
+class DesignError(ComputationError):
+    """The target is not reached: ``design`` holds the best that was found, and why."""
+
+    def __init__(self, message: str, design: Design) -> None:
+        super().__init__(message)
+        self.design = design
+
+
+def design(
+    problem: Problem,
+    wanted: Wanted | None = None,
+    *,
+    threads: int | None = None,
+    progress: Callable[[str, float], None] = lambda *_: None,
+) -> Design:
+    r"""Find an encoding, prompts or positions whose limit is a given law of the tokens.
+
+    T is prescribed, as means of the cells of the target's mass, and V[T](T(z), z) + F(T(z)) = 0 is solved for
+    one direction at every node: of p(z), or of a prompt; positions of rotary encodings are read off. A
+    forward run from the initial law tests the result.
+
+    Parameters
+    ----------
+    wanted
+        Target and what is free; by default the table [design] of the problem's configuration.
+    progress
+        Called with what is being done, and the amplitude or the depth.
+
+    Raises
+    ------
+    InputError
+        When the design does not suit the problem, or nothing says what is wanted.
+    DesignError
+        When the target is not reached.
+    """
+    from meanfield_pde.designs.assembly import assembled
+    from meanfield_pde.designs.find import find
+    from meanfield_pde.designs.wanted import turned_in
+
+    asked = _asked(problem, wanted)
+    found = find(problem, asked, turned_in(problem), threads, progress)
+    result = Design(assembled(found))
+    if not found.reached:
+        raise DesignError(f"design: {found.failure}", result)
+    return result
+
+
+def _asked(problem: Problem, wanted: Wanted | None) -> Wanted:
+    """Return what is wanted, from the configuration where it is not given."""
+    from meanfield_pde import config
+    from meanfield_pde.designs.wanted import wanted_of
+
+    if wanted is not None:
+        return wanted
+    if not problem.configuration:
+        raise InputError(
+            "design: a problem without configuration needs ``wanted``, a target and what is free"
+        )
+    return wanted_of(config.loads(problem.configuration, source=problem.source, label=problem.label))
 
 
 def _space_of(record: Record) -> Space:

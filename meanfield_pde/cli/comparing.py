@@ -63,15 +63,17 @@ def run(wanted: Comparison, report: Report) -> None:
 
 def _run(wanted: Comparison, report: Report, interrupted: Callable[[], bool]) -> list[str]:
     from meanfield_pde import api
-    from meanfield_pde.results import Bifurcation, Limit
+    from meanfield_pde.results import Limit
+    from meanfield_pde.solution import Solution
 
     _check_figure(wanted)
     before = _fingerprint(wanted.result)
     opened = api.open(wanted.result)
-    if isinstance(opened, Bifurcation):
-        raise InputError(f"{wanted.result}: must hold a solution or a limit, found a bifurcation")
     if isinstance(opened, Limit):
         return _show_limit(wanted, opened, report)
+    if not isinstance(opened, Solution):
+        kind = opened.attributes["kind"]
+        raise InputError(f"{wanted.result}: must hold a solution or a limit, found a {kind}")
     limit = None if wanted.limit is None else _limit(wanted.limit)
     if limit is None and not opened.attributes.get("configuration"):
         return _show_means(wanted, opened, report)

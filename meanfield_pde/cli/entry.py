@@ -19,7 +19,7 @@ WRONG_INPUT = 2
 UNFINISHED = 3
 INTERRUPTED = 130
 
-LATER = frozenset({"train", "design", "sweep"})
+LATER = frozenset({"train", "sweep"})
 """Commands that are announced and not there yet."""
 
 

@@ -92,11 +92,13 @@ def _start(path: Path) -> Solution | Limit:
     """Solution, or limit with a map, to start from."""
     from meanfield_pde import api
     from meanfield_pde.contents import LIMIT
-    from meanfield_pde.results import Bifurcation, Limit
+    from meanfield_pde.results import Limit
+    from meanfield_pde.solution import Solution
 
     found = api.open(path)
-    if isinstance(found, Bifurcation):
-        raise InputError(f"--from: {path} must hold a solution or a limit, found a bifurcation")
+    if not isinstance(found, Limit | Solution):
+        kind = found.attributes["kind"]
+        raise InputError(f"--from: {path} must hold a solution or a limit, found a {kind}")
     if isinstance(found, Limit) and "pushforward_map" not in found.record.groups[LIMIT]:
         raise InputError(f"--from: {path} must hold a limit map, found the verdict {found.verdict!r}")
     return found

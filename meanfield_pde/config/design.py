@@ -124,6 +124,13 @@ class Design(Table):
                 value=self.encoding,
                 table="design",
             )
+        if token.space == "sphere" and token.dimension != 3:
+            raise RuleError(
+                "dimension",
+                "must be 3 for a design: stability is known on the circle, the torus and the sphere S^2",
+                value=token.dimension,
+                table="token",
+            )
         allowed = {"additive": ("none", "additive"), "rotary": ("none", "rotary")}.get(self.encoding)
         if allowed is not None and encoding.kind not in allowed:
             raise RuleError(

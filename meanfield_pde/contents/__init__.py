@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.contents.bifurcation import check_bifurcation
+from meanfield_pde.contents.design import check_design
 from meanfield_pde.contents.grid import token_dims
 from meanfield_pde.contents.limit import GROUP as LIMIT
 from meanfield_pde.contents.limit import check_limit
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "LAST_ONLY", "LIMIT", "SOLUTION", "check", "check_numbers", "kind_of", "token_dims"]
 
 #: What the root attribute ``kind`` may say; files without it are older, and hold a solution.
-KINDS = ("solution", "limit", "bifurcation")
+KINDS = ("solution", "limit", "bifurcation", "design")
 
 
 def kind_of(record: Record) -> str:
@@ -39,5 +40,7 @@ def check(record: Record) -> None:
             check_limit(record)
         elif kind == "bifurcation":
             check_bifurcation(record)
+        elif kind == "design":
+            check_design(record)
         else:
             check_solution(record)

@@ -45,6 +45,10 @@ PLACES = frozenset(
         "pushforward_map",
         "atom_position",
         "map_position",
+        "target_map",
+        "limit_map",
+        "verified_map",
+        "prompt",
         "escape_direction",
     }
 )
