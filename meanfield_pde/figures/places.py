@@ -146,6 +146,7 @@ def nodes(
         edgecolors="white",
         linewidths=0.35,
         zorder=4,
+        clip_on=False,  # at the limb of a globe, or the seam of an angle
         rasterized=len(at) > 1000,
     )
 
@@ -202,9 +203,11 @@ def point_key(ax: Axes, name: str, *, behind: bool = False) -> None:
 
 
 def labelled(symbol: str, record: Record, shade: Shade) -> str:
-    """Return the label of a colour bar beside a low panel, where its parts are put below each other."""
-    named = panels.named(symbol, record).replace(", ", ",\n")
-    return ",\n".join(part for part in (named, shade.note) if part)
+    """Return the label of a colour bar beside a low panel: two lines where there are more than two parts."""
+    named = panels.named(symbol, record)
+    words = [part for part in (named.removeprefix(symbol).removeprefix(", "), shade.note) if part]
+    between = ",\n" if len(words) > 1 else ", "
+    return between.join([symbol, ", ".join(words)]) if words else symbol
 
 
 def series(axes: Sequence[Axes], record: Record, letters: str) -> None:
@@ -239,6 +242,11 @@ class LimitLaw:
     marginal: FloatArray
     group: Record
     heading: str
+
+    @property
+    def is_atomic(self) -> bool:
+        """Whether what is drawn is the limit law without noise: its atoms say it all."""
+        return kind_of(self.record) == "limit" and self.group.attributes.get("law") in {"map", "atoms"}
 
     @classmethod
     def of(cls, record: Record) -> LimitLaw:

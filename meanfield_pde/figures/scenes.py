@@ -259,9 +259,19 @@ def _profile(ax: Axes, y: Axis, curves: FloatArray, label: str) -> Update:
     y.mark(ax, "y")
     ax.set_ylabel("")
     ax.tick_params(labelleft=False)
-    style.ticks(ax.xaxis, 4)
+    if ax.get_xscale() == "linear":
+        style.ticks(ax.xaxis, 4)
+    else:
+        ax.set_xticks(_roots(peak))
     ax.set_xlabel(label)
     return lambda state: line.set_xdata(curves[state])
+
+
+def _roots(peak: float) -> FloatArray:
+    """Ticks at round numbers that lie apart where their square roots are drawn."""
+    unit = 10.0 ** np.floor(np.log10(peak))
+    steps = np.array([0.0, 0.1, 0.5, 1.0, 2.0, 5.0]) * unit
+    return np.asarray(steps[steps <= peak])
 
 
 def _order(ax: Axes, record: Record) -> Update:

@@ -112,14 +112,20 @@ def limit(record: Record) -> Figure:
     page = style.page(4.8 if low else 2.6, style.title(record), law.verdict)
     top, bottom = style.halves(page, 1.0) if low else (page, None)
     left, right = top.subplots(1, 2, width_ratios=(1.5, 1))
-    shade = heat.Shade.of(law.marginal)
     cloud = _points(record), (law.marginal * record["token_weight"]).ravel()
-    image = Paper.of(record, Mollweide(equator_view(*cloud))).draw(left, law.marginal, shade)
-    marks(left, Mollweide(equator_view(*cloud)))
-    heat.scale(image, left, places.labelled(r"$\mu(x)$", record, shade), heat.Shade(shade.norm, ""))
+    whole, view = Mollweide(equator_view(*cloud)), Orthographic(globe_view(*cloud))
+    if law.is_atomic:
+        frame(left, whole)
+        frame(right, view)
+        for place, mass in law.atoms:
+            means(left, record, whole, place, mass, mass > 0)
+    else:
+        shade = heat.Shade.of(law.marginal)
+        image = Paper.of(record, whole).draw(left, law.marginal, shade)
+        Paper.of(record, view).draw(right, law.marginal, shade)
+        heat.scale(image, left, places.labelled(r"$\mu(x)$", record, shade), heat.Shade(shade.norm, ""))
+    marks(left, whole)
     style.head(left, "a", law.heading)
-    view = Orthographic(globe_view(*cloud))
-    Paper.of(record, view).draw(right, law.marginal, shade)
     shading(right)
     marks(right, view)
     hidden = [means(right, record, view, place, mass, mass > 0) for place, mass in law.atoms]
@@ -163,9 +169,8 @@ def means(
     places.nodes(ax, np.where(front, at, np.nan), length, colors)
     back, size = np.where(front, np.nan, at), np.clip(350 / len(at), 3.0, 10.0)
     edges = places.solid_colors(record)
-    ax.scatter(
-        back[:, 0], back[:, 1], s=size, facecolors="none", edgecolors=edges, linewidths=0.6, zorder=3.5
-    )
+    look: dict[str, Any] = {"facecolors": "none", "edgecolors": edges, "linewidths": 0.6}
+    ax.scatter(back[:, 0], back[:, 1], s=size, zorder=3.5, clip_on=False, **look)
     return bool((defined & ~front[:, 0]).any())
 
 
@@ -270,9 +275,9 @@ def marks(ax: Axes, projection: Projection) -> None:
                 continue
             ax.plot(x, y, marker="+", color=style.BLACK, markersize=3, markeredgewidth=0.5, zorder=3)
             text = f"${'' if sign > 0 else '-'}e_{axis + 1}$"
-            look: dict[str, Any] = {"fontsize": 6.5, "path_effects": halo, "zorder": 3}
+            look: dict[str, Any] = {"fontsize": 6.5, "path_effects": halo, "zorder": 5}
             left = x > 0.6 * across  # the name stays inside
-            offset, side = ((-2, 2), "right") if left else ((2, 2), "left")
+            offset, side = ((-2, 3.5), "right") if left else ((2, 3.5), "left")
             ax.annotate(text, (x, y), offset, textcoords="offset points", ha=side, **look)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.signal import resample
 
 from meanfield_pde.figures import heat, panels, places, style
 from meanfield_pde.figures.axes import Axis, auxiliary_axis
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["angle_axes", "angles", "heat_map", "limit", "mark", "overview", "tokens"]
 
 _DIRECTED = 1e-6  # means shorter than this have a direction by rounding only
+_FINE = 360  # points of an angle at which waves are evaluated: about as fine as they are printed
 TURN = 2 * np.pi
 
 
@@ -96,8 +98,16 @@ def angles(record: Record, place: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def heat_image(record: Record, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the pixels of a density (angle_1, angle_2)."""
-    return heat.raster(values, *angle_axes(record))
+    """Return the pixels of a density (angle_1, angle_2): cells of a histogram, waves of what is smooth."""
+    axes = angle_axes(record)
+    if panels.is_histogram(record):
+        return heat.raster(values, *axes)
+    fine = [max(len(record[f"angle_{number}"]), _FINE) for number in (1, 2)]
+    for side, count in enumerate(fine):
+        values = resample(values, count, axis=side)
+    starts = (float(record[f"angle_{number}"][0]) for number in (1, 2))
+    waves = [start + TURN * np.arange(count) / count for start, count in zip(starts, fine, strict=True)]
+    return heat.raster(values, _closed(waves[0], 1), _closed(waves[1], 2))
 
 
 def heat_map(ax: Axes, record: Record, image: NDArray[np.float64], shade: heat.Shade) -> AxesImage:

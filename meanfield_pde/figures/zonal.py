@@ -66,6 +66,7 @@ def limit(record: Record) -> Figure:
     style.head(left, "a", law.heading)
     for place, mass in law.atoms:
         panels.points(left, record, folded(place), area=mass if law.is_map else 2 * mass)
+        left.collections[-1].set(clip_on=False, zorder=4)  # at a pole they are on the edge
     if law.is_known:
         style.key(left, [panels.map_key()], [law.name], handlelength=0.6, handletextpad=0.3)
     _against(right, law)
@@ -113,9 +114,10 @@ def profiles(ax: Axes, record: Record) -> None:
     """Draw the law of the polar angle at three depths, the uniform one in grey."""
     x, states = polar_axis(record), places.chosen_depths(record)
     ax.plot(x.points, uniform(record)[x.index], label="uniform", **_UNIFORM)
+    steps: dict[str, Any] = {"drawstyle": "steps-mid"} if panels.is_histogram(record) else {}
     for state, look in zip(states, _LOOKS[-len(states) :], strict=True):
         curve = angular(record, record["marginal"][state])[x.index]
-        ax.plot(x.points, curve, label=places.depth_heading(record, state), **look)
+        ax.plot(x.points, curve, label=places.depth_heading(record, state), **steps, **look)
     density(ax, x, panels.named(rf"$\mu(t,{_SYMBOL})$ per radian", record))
     ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.02), ncols=2)
 
@@ -188,6 +190,7 @@ def _against(ax: Axes, law: places.LimitLaw) -> None:
         shares = np.concatenate([mass * record["aux_weight"] for _, mass in law.atoms])
         heights = _RUG * curve.max() * shares / shares.max()
         name = r"$T_{\#}\nu$" if law.is_map else "atoms"
-        ax.vlines(angles, 0.0, heights, color=style.VERMILION, linewidth=0.9, label=f"{name}, by mass")
+        look: dict[str, Any] = {"color": style.VERMILION, "linewidth": 1.2, "zorder": 3, "clip_on": False}
+        ax.vlines(angles, 0.0, heights, label=f"{name}, by mass", **look)  # at a pole over the edge
     density(ax, x, rf"$\mu({_SYMBOL})$ per radian")
     style.key(ax)

@@ -188,7 +188,7 @@ def test_small_noise_spreads_tokens_as_the_wells_allow(attention):
         narrow = np.exp(2.0 / (noise * spread[:, None]) * (law.places @ equation.space.points.T - 1.0))
         start = equation.space.analyse(narrow)
         density = stationary(problem, equation, start / start[:, :1])
-        rungs = small_noise(problem, law, density, halvings=1)
+        rungs = list(small_noise(problem, law, density, halvings=1))
     assert [rung.sigma for rung in rungs] == [0.02, 0.01]
     ratio = np.array([rung.w2**2 / (rung.sigma * attention.auxiliary.weights @ spread) for rung in rungs])
     # Anharmonic wells, and the spread of those who attract: σ times a number near one, observed 0.4 to 2.1.
