@@ -171,6 +171,7 @@ def _over_nodes(ax: Axes, record: Record, shown: NDArray[np.float64]) -> None:
     x, (axis, _) = auxiliary_axis(record), angle_axes(record)
     for column, color, marker, number in zip(shown.T, (style.BLUE, style.ORANGE), "os", (1, 2), strict=True):
         look: dict[str, Any] = {"color": color, "marker": marker, "linestyle": "none", "markeredgewidth": 0}
+        look |= {"clip_on": False, "zorder": 4}  # whole at the seam
         size = float(np.clip(20 / len(x.points) ** 0.5, 1.0, 3.0))
         ax.plot(x.points, column[x.index], markersize=size, label=rf"$\theta_{number}$", **look)
     panels.auxiliary(ax, x)
