@@ -70,7 +70,7 @@ class HeadPullback:
         """Coefficients (aux, coefficients) from the dual of the velocity, in as many rows as that has."""
         field = np.empty_like(dual)
         total = None if self.velocity is None else np.empty(dual.shape[:2])
-        scale = np.broadcast_to(self.scale, dual.shape[:2])
+        scale = self.scale if len(self.scale) == len(dual) else np.broadcast_to(self.scale, dual.shape[:2])
 
         def divide(rows: slice) -> None:
             np.multiply(dual[rows], scale[rows][..., None], out=field[rows])

@@ -17,6 +17,8 @@ __all__ = ["Pairwise"]
 
 #: Rows of pairs that are worked on at once, and tables that are kept, numbers.
 BLOCK, KEPT = 2**24, 2**26
+#: Weights of keys below this share of the largest of a query are zero: products of them underflow, slowly.
+NEGLIGIBLE = 1e-150
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,9 @@ class Pairwise:
         along = np.einsum(
             "ipd,zidc->zipc", self.setting.projection, gradient.reshape(*shape, *gradient.shape[1:])
         )
-        weight = np.exp(self._scores(rows) - self.offset[rows][..., None]) * self.setting.weights[:, 0]
-        return wave.reshape(*shape, -1), along, weight
+        share = np.exp(self._scores(rows) - self.offset[rows][..., None])
+        share[share < NEGLIGIBLE] = 0.0
+        return wave.reshape(*shape, -1), along, share * self.setting.weights[:, 0]
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """For every query, Σ_ζ e^{⟨ξ,p_ζ⟩ + b} ∫ e^{⟨ξ,y⟩} ρ_ζ(y) dy from the low modes of ρ_ζ."""
