@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 from scipy import fft
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["BLOCK", "blocks", "each"]
+__all__ = ["BLOCK", "blocks", "each", "over"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: Nodes in a block: few enough for the cache, many enough for the matrix products.
-BLOCK = 512
+BLOCK = 128
 
 
 def blocks(count: int) -> list[slice]:
@@ -30,10 +31,15 @@ def blocks(count: int) -> list[slice]:
 
 def each(function: Callable[[slice], T], count: int) -> list[T]:
     """Results of the function for every block, in order."""
-    rows, threads = blocks(count), fft.get_workers()
-    if threads == 1 or len(rows) == 1:
-        return [function(block) for block in rows]
-    return list(_pool(threads).map(function, rows))
+    return over(function, blocks(count))
+
+
+def over(function: Callable[[S], T], parts: Sequence[S]) -> list[T]:
+    """Results of the function for every part, in order."""
+    threads = fft.get_workers()
+    if threads == 1 or len(parts) == 1:
+        return [function(part) for part in parts]
+    return list(_pool(threads).map(function, parts))
 
 
 @lru_cache(maxsize=4)

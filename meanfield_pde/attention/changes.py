@@ -56,7 +56,8 @@ class FieldChange:
         if not self._softmax:
             return moved.field * np.exp(moved.offset)[..., None]
         total = np.maximum(sums.total, head.floor)[..., None]
-        return np.asarray((moved.field - sums.field / total * moved.total[..., None]) / total)
+        by_total = moved.total * (sums.total >= head.floor)  # the floor itself does not change
+        return np.asarray((moved.field - sums.field / total * by_total[..., None]) / total)
 
     def potential(self, change: FloatArray) -> FloatArray:
         """δΦ, (aux or 1, points), where there is a potential."""

@@ -81,6 +81,9 @@ _FLAGS = frozenset({"stable", "map_stable"})
 _UNDEFINED = frozenset({"residual", "atom_curvature", "curvature", "map_energy", "map_position", *_RUNGS})
 _NOT_NEGATIVE = ("residual", "map_residual", "map_starts", *_RUNGS)
 
+#: Length of the longest points of all spaces, those of a torus of two angles.
+_LONGEST = np.sqrt(2.0)
+
 #: Numbers of the group that it must and may have; NaN where they are not defined.
 _NUMBERS = (
     "sigma",
@@ -160,7 +163,7 @@ def _check_attributes(group: Record) -> None:
     for name in ("w1", "w2", "sigma", "nearest_dirac", "effective_rank", "clusters_predicted"):
         check_number(group, name, 0.0)
     for name in ("order_parameter", "conditional_concentration"):
-        check_number(group, name, -VISIBLE, 1 + VISIBLE)
+        check_number(group, name, -VISIBLE, _LONGEST + VISIBLE)
     if np.isnan(float(group.attributes["sigma"])):
         raise InputError("attribute 'sigma' must be >= 0, found nan")
 

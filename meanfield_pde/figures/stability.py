@@ -28,10 +28,10 @@ def has_noise(law: Law) -> bool:
 
 
 def noise(ax: Axes, law: Law, letter: str) -> None:
-    """Draw squared distances to the noise-free limit over σ, with the prediction σ Σ w_j/κ_j."""
+    """Draw squared distances to the noise-free limit over σ, with the prediction σ Σ w_j tr K_j^{-1}."""
     rate = float(law.group.attributes.get("noise_rate", np.nan))
     style.head(ax, letter, rf"Observed $\sigma^{{{rate:.2f}}}$" if np.isfinite(rate) else "")
-    _over_noise(ax, law, "noise_predicted", r"$\sigma \langle 1/\kappa \rangle$", color=style.GREY)
+    _over_noise(ax, law, "noise_predicted", r"$\sigma \langle \mathrm{tr}\,K^{-1} \rangle$", color=style.GREY)
     _over_noise(ax, law, "noise_conditional", r"$\rho(\cdot|z)$", color=style.BLUE, marker="o", **_DOTS)
     _over_noise(ax, law, "noise_w2", r"$\mu$", color=style.VERMILION, marker="s", **_DOTS)
     ax.set(
@@ -39,7 +39,7 @@ def noise(ax: Axes, law: Law, letter: str) -> None:
     )
     for ruler in (ax.xaxis, ax.yaxis):
         style.decades(ruler)
-    style.key(ax)
+    ax.legend(loc="upper left", borderaxespad=0.5)  # squares grow with the noise: that corner is empty
 
 
 def _over_noise(ax: Axes, law: Law, name: str, label: str, **look: Any) -> None:

@@ -86,9 +86,14 @@ def beside_limit(space: Space, record: Record, limit: Record) -> Record:
     Raises
     ------
     InputError
-        When the two have other nodes.
+        When the two have other nodes, or live on other spaces.
     """
     group = limit.groups[LIMIT]
+    (own, other) = ((token_dims(one), one.attributes.get("dimension")) for one in (record, limit))
+    if own != other:
+        raise InputError(
+            f"compare: solution and limit must live on the same space, got {_place(own)} and {_place(other)}"
+        )
     for name in ("aux", "aux_weight"):
         if record[name].shape != limit[name].shape or not np.allclose(record[name], limit[name]):
             raise InputError(f"compare: solution and limit must have the same nodes, {name!r} differs")
@@ -102,6 +107,11 @@ def beside_limit(space: Space, record: Record, limit: Record) -> Record:
         law = _shared(space, group["atom_position"], limit["aux_weight"][:, None] * group["atom_mass"])
         attributes |= distances(space, last_marginal(space, record), law)
     return _joined(space, record, Record(kept, attributes))
+
+
+def _place(space: tuple[tuple[str, ...], object]) -> str:
+    """Coordinates of a space, and its dimension where they do not say it."""
+    return ", ".join(space[0]) + (f" of dimension {space[1]}" if space[1] is not None else "")
 
 
 def _joined(space: Space, record: Record, group: Record) -> Record:

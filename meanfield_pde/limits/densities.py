@@ -89,8 +89,7 @@ class DensitySystem:
         Of the rotations about the axes of the embedding some combination may do nothing, or alone be felt by
         the equation: about the axis of a state, or any but the axis of a prompt.
         """
-        space = self.equation.space
-        moved = space.generators(self.coefficients(state))[..., space.constant :]
+        moved = self._generators(self.coefficients(state))[..., self.equation.space.constant :]
         moved = moved.reshape(len(moved), state.size)
         _, sizes, basis = np.linalg.svd(moved, full_matrices=False)
         basis = basis[sizes > max(UNMOVED, DEPENDENT * float(np.max(sizes, initial=0.0)))]
@@ -99,3 +98,13 @@ class DensitySystem:
         product = self.derivative(state)
         combinations, felt, _ = np.linalg.svd(np.stack([product(row) for row in basis]), full_matrices=False)
         return np.asarray(combinations.T[felt < SYMMETRIC] @ basis)
+
+    def _generators(self, coefficients: FloatArray) -> FloatArray:
+        """Rotations of all conditionals alike, and with rotary encodings of all u = R(ωz)x alike."""
+        space, angles = self.equation.space, self.equation.attention.attention.encoding.angles
+        moved = space.generators(coefficients)
+        if angles is None:
+            return moved
+        encoded = space.generators(space.rotate(coefficients, angles))
+        back = [space.rotate(one, -angles) for one in encoded]
+        return np.concatenate([moved, np.stack(back)])

@@ -139,7 +139,8 @@ def _find(found: Found, search: Search, between: Callable[[str, float], None]) -
         found.reason = str(error)
     is_map = found.law is not None and found.law.is_map and bool((found.law.curvature > 0.0).all())
     if search.halvings and is_map and found.law is not None:
-        found.rungs = small_noise(problem, found.law, found.density, search.halvings)
+        for rung in small_noise(problem, found.law, found.density, search.halvings):
+            found.rungs.append(rung)
 
 
 def _means(density: Stationary) -> FloatArray | None:

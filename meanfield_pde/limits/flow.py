@@ -41,8 +41,9 @@ SETTLED = 2e-5
 #: Change of the masses of atoms between two depths that is no change.
 SAME_MASS = 1e-9
 STEPS = 128
-#: Tokens that stand for smooth laws where places are vectors: which attractors, and which share of mass.
-FEW, MANY = 1000, 2000
+#: Tokens that stand for smooth laws where places are vectors, and the coarsest grid that they are taken from:
+#: to tell which attractors, and which share of mass.
+FEW, MANY = (1000, 2), (2000, 3)
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,27 @@ def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) 
     """
     still = replace(problem, sigma=0.0, method="characteristics")
     coarse = replace(still, accuracy=replace(COARSE, max_resolution=problem.accuracy.max_resolution))
-    vectors = bool(problem.space.place)
-    reached = _Run(thinned(coarse, FEW) if vectors else coarse, between, exact=False).reached()
+    reached = _reached(still, coarse, between)
+    return replace(reached, law=reached.law.of(replace(problem, sigma=0.0)))
+
+
+def _reached(still: Problem, coarse: Problem, between: Callable[[float], None]) -> Reached:
+    vectors = bool(still.space.place)
+    fine = thinned(still, *MANY) if vectors else still
+    if fine is not still and _tokens(fine) > MANY[0]:
+        # Nodes are so many that each has the tokens of the coarsest grid alone: masses of atoms are known to
+        # a percent or so, and one run of low accuracy is as good.
+        return _Run(replace(fine, accuracy=coarse.accuracy), between, exact=True).reached()
+    reached = _Run(thinned(coarse, *FEW) if vectors else coarse, between, exact=False).reached()
     if reached.law.is_map and not reached.law.symmetries:
-        return replace(reached, law=reached.law.of(replace(problem, sigma=0.0)))
-    return _Run(thinned(still, MANY) if vectors else still, between, exact=True).reached()
+        return reached
+    return _Run(fine, between, exact=True).reached()
+
+
+def _tokens(problem: Problem) -> int:
+    """Number of initial tokens, at all nodes."""
+    tokens = problem.initial.tokens
+    return 0 if tokens is None else tokens.masses.size
 
 
 class _Run:

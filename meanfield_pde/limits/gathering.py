@@ -22,20 +22,29 @@ __all__ = ["gathered", "thinned"]
 WITHIN = 0.5
 #: Masses below this are stragglers of rounding.
 SMALLEST = 1e-13
-#: The coarsest quadrature of a density, and the factor between those that are tried.
-COARSEST, COARSER = 4, 0.8
+#: Factor between the quadratures of a density that are tried.
+COARSER = 0.8
+#: Angles by which the grid is turned in its planes, in cells: points of a symmetric grid may lie on the lines
+#: between basins of symmetric laws, and stay there for ever.
+TURNED = (0.382, 0.236)
 
 
-def thinned(problem: Problem, most: int) -> Problem:
-    """Begin with tokens at the points of a coarse grid, at most so many in all, for smooth densities."""
+def thinned(problem: Problem, most: int, coarsest: int) -> Problem:
+    """Begin with tokens at the points of a coarse grid, for smooth densities.
+
+    They are at most so many in all, unless nodes are so many that each has those of the coarsest grid.
+    """
     if problem.initial.tokens is not None:
         return problem
     nodes, space = problem.auxiliary.nodes.size, problem.space
     _, coefficients = resolved_start(problem)
-    while len(space.points) * nodes > most and COARSER * space.resolution >= COARSEST:
+    while len(space.points) * nodes > most and COARSER * space.resolution >= coarsest:
         space = space.resized(int(COARSER * space.resolution))
-    masses = np.maximum(space.synthesise(coefficients), 0.0) * space.weights
-    places = space.locate(space.points)
+    planes = problem.space.dimension // 2
+    angles = np.array(TURNED[:planes]) * 2.0 * np.pi / np.sqrt(len(space.points))
+    turned = problem.space.rotate(coefficients, -np.tile(angles, (len(coefficients), 1)))
+    masses = np.maximum(space.synthesise(turned), 0.0) * space.weights
+    places = space.locate(space.points @ space.rotations(angles[None])[0].T)
     tokens = Tokens(np.broadcast_to(places, (nodes, *places.shape)).copy(), masses + SMALLEST * masses.max())
     return replace(problem, initial=Initial(uniform, tokens=tokens))
 

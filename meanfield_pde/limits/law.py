@@ -88,6 +88,11 @@ class AtomicLaw:
         """Whether every node has a single atom."""
         return bool((self.counts == 1).all())
 
+    @cached_property
+    def softness(self) -> FloatArray:
+        """Trace of (−∂_xV)^{-1} in the frozen field, (atoms,): Σ 1/κ over all directions."""
+        return self.system.softness(self.places)
+
     @property
     def leading(self) -> float:
         """Largest growth rate: of the atoms, or of the tokens about one of them."""

@@ -34,8 +34,8 @@ FAR = 0.3
 #: The flow has come so near to an unstable state that it stays there by symmetry.
 AT_REST = 1e-7
 STEPS = 256
-#: rtol and atol, at least, with which the flow is followed on surfaces.
-ROUGH = (1e-4, 1e-6)
+#: rtol and atol, at least, with which the flow is followed on surfaces: to which state, not where exactly.
+ROUGH = (1e-3, 1e-4)
 
 
 @dataclass(frozen=True)

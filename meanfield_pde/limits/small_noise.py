@@ -1,9 +1,9 @@
 r"""Stationary densities along σ → 0, beside the limit map.
 
-Near a map T whose curvatures κ_j = −∂_xV(T(z_j), z_j) are positive, conditional laws are nearly Gaussian,
+Near a map T where K_j = −∂_xV(T(z_j), z_j) is positive definite, conditional laws are nearly Gaussian,
 
 .. math:: \sum_j w_j W_2^2\bigl(\rho(\cdot|z_j), \delta_{T(z_j)}\bigr)
-    = \sigma \sum_j \frac{w_j}{\kappa_j}\,\bigl(1 + O(\sigma)\bigr).
+    = \sigma \sum_j w_j \operatorname{tr} K_j^{-1}\,\bigl(1 + O(\sigma)\bigr).
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from meanfield_pde.limits.stationary import Stationary, stationary
 from solvers.newton import StalledError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from meanfield_pde.limits.law import AtomicLaw
     from meanfield_pde.problem import Problem
 
@@ -34,17 +36,22 @@ class Rung:
     predicted: float
 
 
-def small_noise(problem: Problem, law: AtomicLaw, found: Stationary, halvings: int) -> list[Rung]:
-    """Halve the noise, following the stationary density of the problem's own noise, found already."""
-    rungs = [_rung(problem, law, found)]
+def small_noise(problem: Problem, law: AtomicLaw, found: Stationary, halvings: int) -> Iterator[Rung]:
+    """Halve the noise, following the stationary density of the problem's own noise, found already.
+
+    Raises
+    ------
+    UnsettledError
+        After the last rung that could be found.
+    """
+    yield _rung(problem, law, found)
     for power in range(1, halvings + 1):
         quieter = replace(problem, sigma=problem.sigma / 2.0**power)
         try:
             found = stationary(quieter, quieter.equation(found.equation.space), found.coefficients)
         except StalledError:
             found = settle(quieter).stationary
-        rungs.append(_rung(quieter, law, found))
-    return rungs
+        yield _rung(quieter, law, found)
 
 
 def _rung(problem: Problem, law: AtomicLaw, found: Stationary) -> Rung:
@@ -56,7 +63,7 @@ def _rung(problem: Problem, law: AtomicLaw, found: Stationary) -> Rung:
         apart["w1"],
         apart["w2"],
         conditional_square(problem, law, found),
-        float(problem.sigma * (auxiliary.weights @ (1.0 / law.curvature))),
+        float(problem.sigma * (auxiliary.weights @ law.softness)),
     )
 
 

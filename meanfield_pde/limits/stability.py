@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import BoolArray, ComplexArray, FloatArray
     from meanfield_pde.equation import Equation
 
-__all__ = ["Linearisation", "Spectrum"]
+__all__ = ["TOLERANCE", "Linearisation", "Spectrum"]
 
 #: Unknowns up to which the linearisation is decomposed as a matrix.
 DENSE = 700
 #: Eigenvalues that are kept; those that are iterated, their relative error, and that of the rough search.
 KEPT, FEW, TOLERANCE, ROUGH = 8, 2, 1e-6, 1e-2
+#: Error of the linear systems, as a share of that of the eigenvalues.
+SOLVED = 1e-2
 #: Restarts of ARPACK: what has not converged then lies in a cluster, beyond the leading ones.
 RESTARTS = 8
 #: Distance of the shift from the rough eigenvalue, relative to the fastest stretching.
@@ -86,13 +88,13 @@ class Linearisation:
         spread = self.equation.linear * change[:, space.constant :]
         return np.asarray((spread - moved - self._own(change)).ravel())
 
-    def spectrum(self, neutral: FloatArray) -> Spectrum:
-        """Leading eigenvalues without those of neutral directions, (k, n)."""
+    def spectrum(self, neutral: FloatArray, tolerance: float = TOLERANCE) -> Spectrum:
+        """Leading eigenvalues, to a relative error, without those of neutral directions, (k, n)."""
         if self.size <= DENSE:
             matrix = np.stack([self.apply(row) for row in np.eye(self.size)], axis=1)
             values, vectors = leading_eigenvalues(matrix)
         else:
-            values, vectors = self._iterated(len(neutral))
+            values, vectors = self._iterated(len(neutral), tolerance)
         kept = _not_neutral(values, len(neutral))
         values, vectors = values[kept][:KEPT], vectors[:, kept][:, :KEPT]
         if not values.size:
@@ -105,11 +107,11 @@ class Linearisation:
         if self.size <= DENSE:
             return float(self.spectrum(neutral).eigenvalues[0].real)
         shift = NEARBY * (self._expansion() + self.equation.sigma)
-        values, _ = self._separated(shift, FEW + len(neutral))
+        values, _ = self._separated(shift, FEW + len(neutral), TOLERANCE)
         kept = values[_not_neutral(values, len(neutral))]
         return float(kept[0].real) if kept.size else np.nan
 
-    def _iterated(self, neutral: int) -> tuple[ComplexArray, ComplexArray]:
+    def _iterated(self, neutral: int, tolerance: float) -> tuple[ComplexArray, ComplexArray]:
         """Eigenvalues nearest to a shift just to the right of them all, which a rough search finds first.
 
         Nodes by themselves have nearly equal eigenvalues, which ARPACK separates slowly: few are asked for.
@@ -117,12 +119,12 @@ class Linearisation:
         stretch = self._expansion() + self.equation.sigma
         rough, _ = self._nearest(stretch, 1 + neutral, ROUGH)
         shift = max(float(rough[0].real) if rough.size else 0.0, 0.0) + NEARBY * stretch
-        return self._separated(shift, FEW + neutral)
+        return self._separated(shift, FEW + neutral, tolerance)
 
-    def _separated(self, shift: float, count: int) -> tuple[ComplexArray, ComplexArray]:
+    def _separated(self, shift: float, count: int, tolerance: float) -> tuple[ComplexArray, ComplexArray]:
         """Ask for more where ARPACK does not separate any: equal eigenvalues of several nodes."""
         for factor in (1, 3, 8):
-            values, vectors = self._nearest(shift, factor * count, TOLERANCE)
+            values, vectors = self._nearest(shift, factor * count, tolerance)
             if values.size >= min(count, 1 + count - FEW):
                 break
         return values, vectors
@@ -151,7 +153,7 @@ class Linearisation:
 
         def solve(vector: FloatArray) -> FloatArray:
             right = divided(np.ravel(vector).reshape(len(self.coefficients), -1)).ravel()
-            return solve_linear(operator, right)[0]
+            return solve_linear(operator, right, tolerance=SOLVED * tolerance)[0]
 
         found, vectors = largest_eigenvalues(
             LinearOperator(shape, matvec=solve, dtype=np.float64), count, tolerance, restarts=RESTARTS

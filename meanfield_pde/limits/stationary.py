@@ -13,7 +13,7 @@ from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.equation import Equation
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.limits.densities import DensitySystem
-from meanfield_pde.limits.stability import Linearisation, Spectrum
+from meanfield_pde.limits.stability import TOLERANCE, Linearisation, Spectrum
 from meanfield_pde.methods.spectral import guard, refined
 from solvers.bordered import Border, solve_linear
 from solvers.newton import Root, StalledError, newton
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Stationary", "neutral_border", "relaxed", "stationary"]
 
 #: Largest residual of a stationary density, in its coefficients.
-TOLERANCE = 1e-12
+RESIDUAL = 1e-12
+#: Relative error of eigenvalues of an equation that leaves out high degrees.
+LIGHT = 1e-4
 #: Newton's method converges in fewer steps from where it converges at all.
 MOST = 12
 #: Implicit steps: the first, their growth, their most, how far one may go relative to the state.
@@ -60,7 +62,8 @@ class Stationary:
     def spectrum(self) -> Spectrum:
         """Leading eigenvalues of the linearised flow, neutral ones left out."""
         equation, coefficients = _lighter(self.equation, self.coefficients)
-        return Linearisation(equation, coefficients).spectrum(self.neutral)
+        lighter = equation is not self.equation
+        return Linearisation(equation, coefficients).spectrum(self.neutral, LIGHT if lighter else TOLERANCE)
 
     @property
     def leading(self) -> float:
@@ -139,7 +142,7 @@ def _newton(system: DensitySystem, start: FloatArray) -> Root:
         system.residual,
         system.jacobian,
         start,
-        tolerance=TOLERANCE,
+        tolerance=RESIDUAL,
         most=MOST,
         border=neutral_border(system),
     )

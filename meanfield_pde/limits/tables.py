@@ -98,7 +98,7 @@ def rung_variables(rungs: Sequence[Rung]) -> dict[str, Variable]:
         "noise_w1": ("w1", "W₁ of the token marginal to the pushforward"),
         "noise_w2": ("w2", "W₂ of the token marginal to the pushforward"),
         "noise_conditional": ("conditional", "mean square distance Σ w W₂²(ρ(·|z), δ_T(z))"),
-        "noise_predicted": ("predicted", "its prediction σ Σ w/κ"),
+        "noise_predicted": ("predicted", "its prediction σ Σ w tr K⁻¹"),
     }
     return {
         name: Variable(("rung",), np.array([getattr(rung, key) for rung in rungs]), text)

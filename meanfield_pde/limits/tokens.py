@@ -17,6 +17,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from meanfield_pde.attention.linearised import Linearised, linearised
+from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.attention.scattered import largest_exponent
 from meanfield_pde.spaces import Atoms
 
@@ -34,6 +35,8 @@ DENSE = 6000
 #: Step of differences of fourth order, over the largest |ξ| of a query: their error is about its fourth
 #: power over 30, below 1e-11 as GMRES asks for, and rounding about 1e-15 over it.
 DIFFERENCE = 4e-3
+#: Radians from a pole within which a ring is the pole.
+POLE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -183,10 +186,24 @@ class TokenSystem:
 
     def curvature(self, places: FloatArray) -> FloatArray:
         """κ = −∂_xV at every atom in the frozen field, (atoms,): the smallest over the directions."""
-        local = self.linearised(places).local if self.is_dense else self._frozen_slope(places)
+        local = self._local(places)
         if self.tangents == 1:
             return np.asarray(-local[:, 0, 0])
         return np.asarray(np.linalg.eigvals(-local).real.min(axis=1))
+
+    def softness(self, places: FloatArray) -> FloatArray:
+        """Trace of (−∂_xV)^{-1} at every atom in the frozen field, (atoms,)."""
+        traces = np.trace(np.linalg.inv(-self._local(places)), axis1=1, axis2=2)
+        space = self.problem.space
+        if not are_rings(space):
+            return np.asarray(traces)
+        # A ring at a pole is one point, about which all directions are alike; elsewhere it stays a ring.
+        poles = np.abs(np.sin(places)) < POLE
+        return np.asarray(np.where(poles, (space.dimension - 1) * traces, traces))
+
+    def _local(self, places: FloatArray) -> FloatArray:
+        """∂_xV in the frozen field, (atoms, tangents, tangents)."""
+        return self.linearised(places).local if self.is_dense else self._frozen_slope(places)
 
     def _frozen_slope(self, places: FloatArray) -> FloatArray:
         """∂_xV by differences: probes of vanishing mass beside every atom do not change the field."""

@@ -29,7 +29,7 @@ __all__ = ["EmbeddedCloud", "Surface", "initial_cloud", "surface"]
 LENGTH = 1e-6
 #: Atoms of a node are joined only when they are closer by this factor than they were at the start.
 CONTRACTION = 1e-3
-#: Products of unit vectors find atoms to within this distance of each other; differences decide.
+#: Products of unit vectors find atoms to within this distance of each other, and no less; differences decide.
 FOUND = 1e-7
 #: Weight of modes of the kernel that quadrature of the initial density leaves out, relative to the largest.
 MODE_TOLERANCE = 1e-15
@@ -143,7 +143,7 @@ class EmbeddedCloud:
         places = self.positions[chosen]
         first = self.start.reshape(-1, places.shape[1])[self._first[chosen]]
         leader = np.arange(len(places))
-        for index in np.flatnonzero(_with_neighbour(places)):
+        for index in np.flatnonzero(_with_neighbour(places, distance)):
             if leader[index] != index:
                 continue
             separation = np.linalg.norm(places - places[index], axis=1)
@@ -168,14 +168,14 @@ class EmbeddedCloud:
         return EmbeddedCloud(content["start"], content["masses"], group, content["positions"])
 
 
-def _with_neighbour(places: FloatArray) -> BoolArray:
-    """Whether another point lies within ``FOUND`` or hardly beyond, by blocks of products."""
+def _with_neighbour(places: FloatArray, distance: float) -> BoolArray:
+    """Whether another point lies within a distance or hardly beyond, by blocks of products."""
     result = np.zeros(len(places), dtype=np.bool_)
-    square = float(places[0] @ places[0])
+    square, reach = float(places[0] @ places[0]), max(distance, FOUND) ** 2
     size = max(1, 2**20 // len(places))
     for first in range(0, len(places), size):
         block = slice(first, min(first + size, len(places)))
-        near = places[block] @ places.T > square - FOUND**2 - 1e-14
+        near = places[block] @ places.T > square - 0.5 * reach - 1e-14
         result[block] = near.sum(axis=1) > 1
     return result
 

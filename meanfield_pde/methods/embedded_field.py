@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedField"]
 
-#: More atoms are summed on a grid, where the space has one with a smooth frame: it is quicker then. With
-#: additive encodings only far more, as operators may take all pairs of nodes on the grid.
-MANY, MANY_SHIFTED = 3000, 20_000
+#: More atoms are summed on a grid, where the space has one: it is quicker then. With additive encodings only far
+#: more, as operators may take all pairs of nodes on the grid; between many nodes they do not.
+MANY, MANY_SHIFTED, MANY_OF_MANY = 3000, 20_000, 6000
+#: Nodes that are many.
+NODES = 64
 
 
 class Grid:
@@ -67,8 +69,10 @@ class EmbeddedField:
 
     @property
     def _through_grid(self) -> bool:
-        least = MANY_SHIFTED if self.problem.attention.encoding.is_shifted else MANY
-        return self.problem.space.fields_by == "frame" and len(self.cloud.positions) > least
+        least = MANY
+        if self.problem.attention.encoding.is_shifted:
+            least = MANY_OF_MANY if self.problem.auxiliary.nodes.size >= NODES else MANY_SHIFTED
+        return len(self.problem.space.points) > 0 and len(self.cloud.positions) > least
 
     def velocity(self, positions: FloatArray) -> FloatArray:
         """Velocity (atoms, d) at the points of the space nearest to positions (atoms, d)."""

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield_pde.parallel import over
 from meanfield_pde.spaces.sphere_harmonics import degree_of, harmonics
 from meanfield_pde.spaces.sphere_transforms import AREA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from meanfield_pde.arrays import FloatArray, IntArray
 
 __all__ = ["atoms_coefficients", "evaluated", "fibonacci"]
@@ -28,10 +27,16 @@ def atoms_coefficients(points: FloatArray, masses: FloatArray, starts: IntArray,
     """
     width = (degree + 1) ** 2
     result = np.zeros((starts.size - 1, width))
-    for part, rows in _blocks(starts, width):
+
+    def summed(block: tuple[slice, slice]) -> FloatArray:
+        part, rows = block
         weighted = masses[part] * harmonics(points[part], degree)
         first = np.maximum(starts[rows], part.start) - part.start
-        result[rows] += np.add.reduceat(weighted, first, axis=1).T
+        return np.asarray(np.add.reduceat(weighted, first, axis=1).T)
+
+    found = _blocks(starts, width)
+    for (_, rows), sums in zip(found, over(summed, found), strict=True):
+        result[rows] += sums
     return result
 
 
@@ -42,22 +47,27 @@ def evaluated(coefficients: FloatArray, points: FloatArray, starts: IntArray) ->
     if rows == 1:
         starts = starts[[0, -1]]
     result = np.empty((len(points), count))
-    for part, found in _blocks(starts, width):
+
+    def evaluate(block: tuple[slice, slice]) -> None:
+        part, found = block
         waves = harmonics(points[part], degree)
         for row in range(found.start, found.stop):
             own = slice(max(starts[row], part.start), min(starts[row + 1], part.stop))
             shifted = slice(own.start - part.start, own.stop - part.start)
             result[own] = (coefficients[row] @ waves[:, shifted]).T / AREA
+
+    over(evaluate, _blocks(starts, width))
     return result
 
 
-def _blocks(starts: IntArray, width: int) -> Iterator[tuple[slice, slice]]:
+def _blocks(starts: IntArray, width: int) -> list[tuple[slice, slice]]:
     """Consecutive atoms, and the rows that they belong to."""
-    size = max(16, BLOCK // width)
+    size, result = max(16, BLOCK // width), []
     for first in range(0, int(starts[-1]), size):
         last = min(first + size, int(starts[-1]))
         rows = np.searchsorted(starts, [first, last - 1], side="right")
-        yield slice(first, last), slice(int(rows[0]) - 1, int(rows[1]))
+        result.append((slice(first, last), slice(int(rows[0]) - 1, int(rows[1]))))
+    return result
 
 
 def fibonacci(count: int) -> FloatArray:

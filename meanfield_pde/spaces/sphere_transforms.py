@@ -237,6 +237,8 @@ def _along_parallels(waves: ComplexArray, on: Grid) -> FloatArray:
     columns = on.shape[1]
     if waves.shape[-1] > columns // 2 + 1:
         waves = fourier.folded_onto(waves, columns)
+    elif waves.shape[-1] == columns // 2 + 1 and columns % 2 == 0:
+        waves[..., -1] *= 2.0  # orders N/2 and −N/2 share a wave
     return np.asarray(fft.irfft(waves, n=columns, axis=-1, norm="forward", overwrite_x=True))
 
 

@@ -17,6 +17,7 @@ from meanfield_pde.limits.stationary import stationary
 from meanfield_pde.problem import Accuracy, Problem
 from meanfield_pde.spaces.circle import Circle
 from meanfield_pde.spaces.sphere import Sphere
+from meanfield_pde.spaces.torus import Torus
 
 CENTER = np.array([0.6, 0.0, 0.8])
 
@@ -190,8 +191,66 @@ def test_small_noise_spreads_tokens_as_the_wells_allow(attention):
         density = stationary(problem, equation, start / start[:, :1])
         rungs = list(small_noise(problem, law, density, halvings=1))
     assert [rung.sigma for rung in rungs] == [0.02, 0.01]
+    known_squares = [rung.sigma * attention.auxiliary.weights @ spread for rung in rungs]
+    assert [rung.predicted for rung in rungs] == pytest.approx(known_squares, rel=1e-9)
     ratio = np.array([rung.w2**2 / (rung.sigma * attention.auxiliary.weights @ spread) for rung in rungs])
     # Anharmonic wells, and the spread of those who attract: σ times a number near one, observed 0.4 to 2.1.
     assert (np.abs(ratio - 1.0) < 3.0 * np.array([0.02, 0.01])).all(), ratio
     # Without them: (2.1 σ)² = 2e-3, and what 2000 pieces of the marginal leave out, 1e-3; observed 7e-4.
     assert abs(2.0 * ratio[1] - ratio[0] - 1.0) < 4e-3, ratio
+
+
+def test_rotations_of_encoded_tokens_are_neutral():
+    """u = R(ωz)x may be rotated about any axis, x about e_3 alone: the gap is not that of a rotation."""
+    nu = auxiliary.uniform(2)
+    attention = Attention((Head.plain(1.0, 3),), nu, encodings.rotary(nu.nodes, 4.0))
+    plain = Attention((Head.plain(1.0, 3),), auxiliary.none(), encodings.none())
+    found, alone = (
+        mf.limit(sphere(one, 0.15, accuracy=Accuracy(1e-6, 1e-7))).attributes["leading_eigenvalue"]
+        for one in (attention, plain)
+    )
+    assert alone < -0.1
+    # Nodes differ from each other by modes of their own, which decay at rates of their own.
+    assert -10.0 < found < -0.1
+
+
+@pytest.mark.parametrize("dimension", [2, 5])
+def test_a_cluster_at_a_pole_spreads_in_all_directions(dimension):
+    """d − 1 directions of one curvature e^β, without normalisation: tr K^{-1} = (d − 1) e^{−β}."""
+    text = f"""
+token = {{ space = "zonal", dimension = {dimension}, resolution = 16 }}
+attention = {{ beta = 1.0, normalization = "none" }}
+noise = {{ sigma = 0.02 }}
+initial = {{ kind = "vonmises", concentration = 2.0 }}
+time = {{ final = 1.0 }}
+"""
+    found = mf.limit(build(config.loads(text)), halvings=1)
+    sigma = np.array([0.02, 0.01])
+    group = found.record.groups["limit"]
+    assert group["noise_predicted"] == pytest.approx(sigma * (dimension - 1) / np.e, rel=1e-9)
+    ratio = group["noise_conditional"] / group["noise_predicted"]
+    assert abs(2.0 * ratio[1] - ratio[0] - 1.0) < 4e-3, ratio  # what is left is of order σ²
+
+
+def test_a_limit_on_the_torus_can_be_read_again(tmp_path):
+    """Points of a torus of two angles have the length √2, and R reaches it."""
+    text = """
+token = { space = "torus", dimension = 2, resolution = 16 }
+attention = { beta = 1.0 }
+initial = { kind = "fourier", modes = [[1, 0, 0.3, 0.7], [0, 1, 0.3, 1.0], [1, 1, 0.2, 2.0]] }
+time = { final = 1.0 }
+"""
+    found = mf.limit(build(config.loads(text)))
+    found.save(tmp_path / "limit.h5")
+    assert mf.open(tmp_path / "limit.h5").attributes["order_parameter"] == pytest.approx(np.sqrt(2.0))
+
+
+def test_symmetric_densities_on_the_torus_have_no_tokens_between_basins():
+    """Grid points at θ = π would rest there by symmetry, with the mass of their cells."""
+    layer = Attention((Head.plain(2.0, 4),), auxiliary.none())
+    start = Initial(initial.fourier(((1, 0, 0.3, 0.0), (0, 1, 0.3, 0.0)), "torus", 4))
+    law = find(Problem(Torus(16), layer, np.array([0.0, 1.0]), start), Search()).law
+    assert law is not None
+    assert law.is_map
+    assert law.stable
+    assert law.places[0] == pytest.approx(np.array([1.0, 0.0, 1.0, 0.0]), abs=1e-9)
