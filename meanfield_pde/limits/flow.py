@@ -86,7 +86,7 @@ def _reached(still: Problem, coarse: Problem, between: Callable[[float], None]) 
 
 
 def _tokens(problem: Problem) -> int:
-    """Number of initial tokens, at all nodes."""
+    """Count the initial tokens of all nodes."""
     tokens = problem.initial.tokens
     return 0 if tokens is None else tokens.masses.size
 

@@ -37,8 +37,8 @@ __all__ = ["EmbeddedCharacteristics"]
 STEP_SHARE, FINEST_STEP = 0.002, 1e-14
 #: Least relative tolerance that scipy accepts; distances are controlled absolutely.
 ROUNDING = 2.5e-14
-#: Atoms that have come closer than so many tolerances of a step move as one, a tenth of what is asked of places
-#: (what others feel of it is of second order).
+#: Atoms that have come closer than so many tolerances of a step move as one, a tenth of what is asked of
+#: places (what others feel of it is of second order).
 TOGETHER = 50.0
 #: Steps from one search for such atoms to the next.
 SEARCH = 4

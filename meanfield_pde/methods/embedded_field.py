@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["EmbeddedField"]
 
-#: More atoms are summed on a grid, where the space has one: it is quicker then. With additive encodings only far
-#: more, as operators may take all pairs of nodes on the grid; between many nodes they do not.
+#: More atoms are summed on a grid, where the space has one: it is quicker then. With additive encodings only
+#: far more, as operators may take all pairs of nodes on the grid; between many nodes they do not.
 MANY, MANY_SHIFTED, MANY_OF_MANY = 3000, 20_000, 6000
 #: Nodes that are many.
 NODES = 64
