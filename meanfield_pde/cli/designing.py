@@ -26,7 +26,6 @@ DESIGNS = {
     "rotary": "positions z of a rotary encoding",
 }
 STARTS = {"initial": "from the initial law", "near": "from near the map", "none": "there was none"}
-ENDS = {"steady": "at rest", "finished": "at its last depth", "stopped": "stopped early"}
 
 
 def run(job: Job, toml: Path | None, report: Report) -> None:
@@ -128,7 +127,8 @@ def _run(values: dict[str, Any]) -> str:
     start = STARTS[values["verified_from"]]
     if values["verified_depth"] is None:
         return start
-    return f"{start}, {ENDS[values['verified_status']]}, depth {values['verified_depth']:.4g}"
+    early = ", stopped early" if values["verified_status"] == "stopped" else ""
+    return f"{start}, to depth {values['verified_depth']:.4g}{early}"
 
 
 def _elsewhere(values: dict[str, Any]) -> str | None:

@@ -33,6 +33,8 @@ SAME_SHIFT = 1e-12
 #: Steps of golden sections: they shorten an interval of length 2 to 1e-9.
 GOLDEN_STEPS = 45
 GOLDEN = 0.5 * (np.sqrt(5.0) - 1.0)
+#: Shifts beside the one that they end at that are tried.
+NEARBY = 8
 #: Pairs of atoms up to which the best shift is looked for among all of them.
 PAIRS = 4 * 10**6
 
@@ -152,10 +154,13 @@ def line_distance(first: LineLaw, second: LineLaw, order: int) -> float:
     def cost(shift: float) -> float:
         return _cost(first, second, shift, order)
 
-    if first.is_atomic and second.is_atomic and first.masses.size * second.masses.size <= PAIRS:
+    few = first.masses.size * second.masses.size <= PAIRS
+    if first.is_atomic and second.is_atomic and few:
         least = _least_kink(first, second, order)
     else:
-        least = _golden(cost)
+        shift = _golden(cost)
+        nearby = _kinks_near(first, second, shift) if few else np.empty(0)
+        least = min(map(cost, [shift, *nearby.tolist()]))
     return float(max(least, 0.0) ** (1.0 / order))
 
 
@@ -191,8 +196,15 @@ def _least_kink(first: LineLaw, second: LineLaw, order: int) -> float:
     return min(_cost(first, second, float(shifts[k]), order) for k in range(low, high + 1))
 
 
+def _kinks_near(first: LineLaw, second: LineLaw, shift: float) -> FloatArray:
+    """Shifts at which two levels meet, next to one that is nearly the best: the cost may have an edge."""
+    beside = np.subtract.outer(first.levels[:-1], second.levels[:-1]).ravel() - shift
+    beside -= np.round(beside)
+    return np.asarray(shift + beside[np.argsort(np.abs(beside))[:NEARBY]])
+
+
 def _golden(cost: Callable[[float], float]) -> float:
-    """Least value of a convex function of the shift, between −2 and 2 turns."""
+    """Shift of the least value of a convex function, between −2 and 2 turns."""
     low, high = -2.0, 2.0
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
     at_left, at_right = cost(left), cost(right)
@@ -205,4 +217,4 @@ def _golden(cost: Callable[[float], float]) -> float:
             low, left, at_left = left, right, at_right
             right = low + GOLDEN * (high - low)
             at_right = cost(right)
-    return float(min(at_left, at_right))
+    return left if at_left <= at_right else right

@@ -151,7 +151,9 @@ def least_amplitude(
 def _trial(problem: Problem, target: FloatArray, amplitude: float, start: FloatArray | None) -> Trial:
     found = solved(problem, Directions(amplitude), target, start)
     law = None if found.failure else map_at(found.problem, target)
-    return Trial(amplitude, np.nan if law is None else law.leading, found.places)
+    if law is None:
+        return Trial(amplitude, np.nan, found.places)
+    return Trial(amplitude, 0.0 if law.neutral else law.leading, found.places)  # zero to rounding error
 
 
 def _between(below: Trial, above: Trial) -> float:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["designed_configuration", "designed_lines", "turned"]
 
 TURN = 2.0 * np.pi
-#: Tables that a design changes.
+#: Keys that are written in any case, and tables that a design changes.
+SAID = frozenset({"kind", "shape", "amplitude"})
 CHANGED = ("auxiliary", "encoding", "prompt", "noise", "initial", "time")
 
 
@@ -56,8 +57,9 @@ def designed_lines(configuration: Configuration, attributes: Mapping[str, Attrib
 
 
 def _given(table: Any, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys that were given, and not left to their defaults."""
-    return {key: content[key] for key in content if key in table.model_fields_set}
+    """Keys that say something: what a table is, and what is not its default."""
+    fields = type(table).model_fields
+    return {key: content[key] for key in content if key in SAID or getattr(table, key) != fields[key].default}
 
 
 def turned(initial: Initial, angle: float) -> Initial | None:

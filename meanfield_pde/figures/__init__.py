@@ -1,4 +1,4 @@
-"""Drawing from records, never solving: a solution, a limit, a bifurcation, or solutions side by side."""
+"""Drawing from records, never solving: one solution, limit, bifurcation or design, or several solutions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_figure(path: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def draw(records: Sequence[Record], path: str | Path, overwrite: bool = False) -> None:
-    """Draw one solution, limit or bifurcation, or two to six solutions side by side, as PNG or PDF file.
+    """Draw one solution, limit, bifurcation or design, or two to six solutions side by side, as PNG or PDF.
 
     Raises
     ------
@@ -75,6 +75,7 @@ def figure(records: Sequence[Record]) -> Figure:
     from meanfield_pde.figures import style
     from meanfield_pde.figures.bifurcation import bifurcation
     from meanfield_pde.figures.comparison import comparison
+    from meanfield_pde.figures.design import design
 
     with style.applied():
         match kinds[0]:
@@ -82,6 +83,8 @@ def figure(records: Sequence[Record]) -> Figure:
                 return _limit(records[0])
             case "bifurcation":
                 return bifurcation(records[0])
+            case "design":
+                return design(records[0])
             case _:
                 for record in records:
                     record.require(laid_out(SOLUTION, record))

@@ -14,6 +14,8 @@ from meanfield_pde import shipped
 ORDER = {
     "additive-ring": 0.15,
     "causal-attention": 0.3 / (8.0 * np.sin(np.pi / 16.0)),
+    "design-arc": 0.2,
+    "design-mixture": special.iv(1, 1.0) / special.iv(0, 1.0),
     "kuramoto": 0.025,
     "metastable-clusters": 0.005,
     "minilm-natural": 0.1,
