@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from meanfield_pde.config.base import Table
 from meanfield_pde.config.messages import quoted
@@ -49,13 +49,19 @@ def apply_overrides(
     for dotted, value in overrides.items():
         _assign(result, dotted, _plain(value), label)
     for name, table in result.items():
-        model = root.model_fields[name].annotation if name in root.model_fields else None
-        if isinstance(table, dict) and isinstance(model, type) and issubclass(model, Table):
+        model = _model(root.model_fields[name].annotation) if name in root.model_fields else None
+        if isinstance(table, dict) and model is not None:
             own = {dotted.partition(".")[2] for dotted in overrides if dotted.partition(".")[0] == name}
             for key, (switch, _) in model.idle(table).items():
                 if switch in own and key not in own:
                     table.pop(key, None)
     return result
+
+
+def _model(annotation: Any) -> type[Table] | None:
+    """Table that a field holds, also where it may be missing: ``Design | None``."""
+    parts = (annotation, *get_args(annotation))
+    return next((part for part in parts if isinstance(part, type) and issubclass(part, Table)), None)
 
 
 def _assign(values: dict[str, Any], dotted: str, value: Any, label: str) -> None:

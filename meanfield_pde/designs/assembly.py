@@ -45,14 +45,14 @@ def _maps(designed: Designed) -> dict[str, Variable]:
     """Target, and the limit map where there is one."""
     space = designed.problem.space
     law = designed.law
-    found = law.places if law is not None and law.is_map else np.full_like(designed.target_map, math.nan)
+    found = law.places if law is not None else np.full_like(designed.target_map, math.nan)
     result = {
         "target_map": layout.at_places(
             space, ("aux",), designed.target_map, "atom of the target that belongs to z"
         ),
-        "limit_map": layout.at_places(space, ("aux",), found, "limit map T(z) of the design"),
+        "limit_map": layout.at_places(space, ("aux",), found, "limit map T(z) of the design, NaN: none"),
     }
-    if law is not None and law.is_map:
+    if law is not None:
         result["curvature"] = Variable(("aux",), law.curvature, "curvature κ(z) of the potential at T(z)")
     return result
 

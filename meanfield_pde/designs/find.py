@@ -14,7 +14,6 @@ from meanfield_pde.designs.unknowns import Directions, Prompts
 from meanfield_pde.designs.verification import Run, forward, law_distance, near
 from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.evolution import fitting_threads, limited
-from meanfield_pde.limits.flow import follow
 from meanfield_pde.limits.measures import Tokens
 from meanfield_pde.limits.tokens import DENSE
 
@@ -81,7 +80,7 @@ class Designed:
     target_map
         Atoms that stand for the target, one a node, (aux, *place).
     law
-        Limit law next to the target, else what the initial law tends to; None where neither is there.
+        Limit map next to the target; None where there is none.
     runs
         Forward runs: from the initial law, and where that went elsewhere, from near the map.
     turned
@@ -119,15 +118,14 @@ class Designed:
         return None if self.law is None else Tokens.of_atoms(self.problem.auxiliary, self.law.atoms)
 
     def apart(self, order: int) -> float:
-        """W_order between the limit law and the atoms of the target; NaN without a limit law."""
-        tokens = self.atoms()
+        """W_order between the limit map and the atoms of the target; without a map that of the best run."""
+        tokens, run = self.atoms(), self.best_run
         if tokens is None:
-            return float("nan")
+            return float("nan") if run is None else self.run_apart(run, order)
         space = self.problem.space
-        if tokens.masses.size == self.weights.size:
-            own = self.weights @ space.distance(tokens.places, self.target_map) ** order
-            if own <= SAME**order:  # a plan of transport that costs no more than rounding
-                return float(own ** (1.0 / order))
+        own = self.weights @ space.distance(tokens.places, self.target_map) ** order
+        if own <= SAME**order:  # a plan of transport that costs no more than rounding
+            return float(own ** (1.0 / order))
         return law_distance(space, (tokens.places, tokens.masses), (self.target_map, self.weights), order)
 
     def run_apart(self, run: Run, order: int = 2) -> float:
@@ -141,8 +139,14 @@ class Designed:
 
     @property
     def stable(self) -> bool:
-        """Whether the limit map is that of the target, and stable."""
-        return self.law is not None and self.law.stable and not self.found.failure
+        """Whether the limit map is that of the target, and every perturbation decays.
+
+        But for a common rotation of rotary designs, which nothing but the initial law decides.
+        """
+        if self.law is None or self.found.failure:
+            return False
+        free = self.wanted.kind == "rotary" and rotary.is_free(self.problem)
+        return self.law.stable and self.law.neutral <= int(free)
 
     @property
     def reached(self) -> bool:
@@ -171,7 +175,7 @@ def find(
     with limited(threads or fitting_threads(problem)):
         progress("target", 0.0)
         designed = _designed(replace(problem, sigma=0.0), wanted, progress)
-        designed.law = map_at(designed.problem, designed.target_map) or _followed(designed.problem, progress)
+        designed.law = map_at(designed.problem, designed.target_map)
         designed.failure = _shortcoming(designed, progress)
         _verify(designed, turn, progress)
     designed.seconds = time.perf_counter() - began
@@ -233,22 +237,18 @@ def _from_trials(
     return otherwise if found.failure else found
 
 
-def _followed(problem: Problem, progress: Callable[[str, float], None]) -> AtomicLaw | None:
-    """Limit law of the initial law, where there is none next to the target."""
-    try:
-        return follow(problem, lambda depth: progress("limit", depth)).law
-    except ComputationError:
-        return None
-
-
 def _shortcoming(designed: Designed, progress: Callable[[str, float], None]) -> str:
     """Why the limit map is not the target, with what to change; empty where it is."""
     found, law, kind = designed.found, designed.law, designed.wanted.kind
     if found.failure:
         what = "directions" if kind == "additive" else "prompts"
         reason = f"no {what} keep tokens at rest at the target (residual {found.residual:.3g})"
-    elif law is None or not law.is_map or not designed.apart(2) <= SAME:
+    elif law is None:
+        reason = "there is no limit map next to the target"
+    elif not designed.apart(2) <= SAME:
         reason = f"the limit map leaves the target by W2 = {designed.apart(2):.3g}"
+    elif law.stable and not designed.stable:
+        reason = f"nothing brings tokens back to the target along {law.neutral} directions"
     elif not law.stable:
         reason = f"the map onto the target is unstable (leading growth rate {law.leading:.4g})"
     else:
@@ -258,7 +258,9 @@ def _shortcoming(designed: Designed, progress: Callable[[str, float], None]) -> 
             designed.least = _least(designed.problem, designed.target_map, progress)
         least = designed.least.amplitude
         if least is None:
-            return f"{reason}; {designed.least.reason}: raise attention.beta, or use another target"
+            bare = designed.problem.attention.values == "token"
+            change = 'set attention.values = "encoded"' if bare else "raise attention.beta"
+            return f"{reason}; {designed.least.reason}: {change}, or use another target"
         return (
             f"{reason}; raise design.amplitude to at least {ADVISED * least:.4g} (the least is {least:.6g})"
         )
@@ -296,7 +298,8 @@ def _verify(
     best = designed.best_run
     if not designed.failure and (best is None or designed.run_apart(best) > REACHED):
         far = "none could be made" if best is None else f"W2 = {designed.run_apart(best):.3g} ({best.status})"
-        designed.failure = f"the map is stable, but no forward run comes to the target: {far}"
+        rate = f"leading growth rate {leading:.3g}"
+        designed.failure = f"the map is stable ({rate}), but no forward run comes to the target: {far}"
 
 
 def _turn_of(designed: Designed, run: Run) -> float:

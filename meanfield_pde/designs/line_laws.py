@@ -217,4 +217,4 @@ def _golden(cost: Callable[[float], float]) -> float:
             low, left, at_left = left, right, at_right
             right = low + GOLDEN * (high - low)
             at_right = cost(right)
-    return left if at_left <= at_right else right
+    return float(left if at_left <= at_right else right)

@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["Run", "forward", "law_distance", "near"]
 
 #: Depth of a forward run in units of 1 / |leading growth rate|, and most of all: e^{−60} leaves nothing.
-DECAYS, DEEPEST = 60.0, 1e5
-#: Tolerances of a run: it decides where tokens go, and where they rest its errors die out.
-COARSE = Accuracy(1e-4, 1e-6)
+DECAYS, DEEPEST = 60.0, 5e3
+#: Tolerances of a run: it decides where tokens go; long steps leave them that far from rest, too.
+COARSE = Accuracy(1e-6, 1e-8)
 #: Tokens a node that stand for a density on surfaces, at most, and the least mass of one, relative.
 TOKENS, LIGHTEST = 200, 1e-18
-#: Saved states: a run ends at one of them.
-STATES = 101
 #: Tokens a node of the run from near the map, and how far they are from it, radians.
 FEW, AWAY = 5, 0.05
 
@@ -104,7 +102,7 @@ def forward(
         problem,
         sigma=0.0,
         method="characteristics",
-        depths=np.linspace(0.0, final, STATES),
+        depths=np.array([0.0, final]),
         steady=None,
         keep_density=False,
         accuracy=problem.accuracy

@@ -30,7 +30,9 @@ def designed_configuration(
     kind = attributes["design"]
     update: dict[str, Any] = {"design": None, "noise": Noise(sigma=0.0)}
     depth = float(attributes.get("verified_depth", configuration.time.final))
-    update["time"] = Time(final=max(float(math.ceil(depth)), configuration.time.final))
+    save = configuration.time.save
+    final = max(float(math.ceil(depth)), configuration.time.final)
+    update["time"] = Time(final=final, save=save) if isinstance(save, int) else Time(final=final)
     if kind == "additive":
         update["encoding"] = Encoding(
             kind="additive", shape="table", file=file, dataset="encoding", amplitude=1.0

@@ -470,7 +470,7 @@ def test_wrong_flag_or_file(run, workshop, arguments, words):
     assert [path.read_bytes() for path in before] == contents
 
 
-@pytest.mark.parametrize("command", ["train", "design", "sweep"])
+@pytest.mark.parametrize("command", ["train", "sweep"])
 def test_announced_commands_are_not_available_yet(run, folder, command):
     refused(run(command, "--help"), folder, [], [command, "not available yet"])
 
