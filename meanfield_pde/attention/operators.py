@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
-from meanfield_pde.errors import InputError
-from meanfield_pde.spaces.base import Transposable
+from meanfield_pde.spaces.base import transposable
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.layer import Attention, Head
     from meanfield_pde.attention.mixers import Mixer
     from meanfield_pde.spaces import Space
+    from meanfield_pde.spaces.base import Transposable
     from solvers.compiled import Tables
 
 __all__ = ["LARGEST_EXPONENT", "Compilable", "Operator", "Setting", "Sums"]
@@ -128,16 +128,8 @@ class Setting:
 
     @cached_property
     def transposes(self) -> Transposable:
-        """Transposes of the transforms of the space.
-
-        Raises
-        ------
-        InputError
-            When densities have no grid there.
-        """
-        if not isinstance(self.space, Transposable):
-            raise InputError(f"{self.space.name}: transposes are for densities on a grid, here there is none")
-        return self.space
+        """Transposes of the transforms of the space."""
+        return transposable(self.space)
 
     def degree(self, exponent: float) -> int:
         """Degree that a kernel of this exponent feels, at most that of the grid."""

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from meanfield_pde.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from meanfield_pde.arrays import ComplexArray, FloatArray, IntArray
     from solvers.compiled import Rate
 
-__all__ = ["Atoms", "Axis", "Space", "Transposable"]
+__all__ = ["Atoms", "Axis", "Space", "Transposable", "transposable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,3 +310,16 @@ class Transposable(Protocol):
         self, field: FloatArray, multipliers: ComplexArray, count: int
     ) -> FloatArray:
         """Of ``convolved_field`` of so many coefficients: (..., points, d − 1) to (..., count)."""
+
+
+def transposable(space: Space) -> Transposable:
+    """Return the space with the transposes of its transforms.
+
+    Raises
+    ------
+    InputError
+        When densities have no grid there.
+    """
+    if not isinstance(space, Transposable):
+        raise InputError(f"{space.name}: transposes are for densities on a grid, here there is none")
+    return space
