@@ -103,7 +103,7 @@ def design_rows(design: Design) -> dict[str, Any]:
         "W₂ to the target itself": values["w2_continuous"],
         "of which by its atoms": values["quantization"],
         "residual": values["residual"],
-        "Newton steps": values["newton_steps"] or "none: exact",
+        "Newton steps": values["newton_steps"] or ("none: exact" if values["stable"] else None),
         "stable": values["stable"],
         "leading growth rate": values["leading"],
         "initial law turned by": values["turned"] or None,
