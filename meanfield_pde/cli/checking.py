@@ -26,9 +26,12 @@ NAMES = {
 def check(config: str, settings: Sequence[str], report: Report) -> None:
     """Do all that comes before solving: read, check, build, and tell what would be solved."""
     from meanfield_pde.building import build
+    from meanfield_pde.designs.wanted import wanted_of
 
     configuration = load(config, parse_assignments(settings))
     problem = build(configuration)
+    if configuration.design is not None:
+        wanted_of(configuration)
     nodes = len(problem.auxiliary.nodes)
     values = {
         "valid": True,
