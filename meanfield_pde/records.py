@@ -24,14 +24,14 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 @dataclass(frozen=True, eq=False)
 class Variable:
-    """An array of real, integer or boolean numbers whose axes have names.
+    """An array of real, integer or boolean numbers, or of texts, whose axes have names.
 
     Parameters
     ----------
     dims
         The name of each axis. A variable named as its only dimension is the coordinate of that dimension.
     values
-        The numbers; no dimension: a single number.
+        The numbers or texts; no dimension: a single one.
     long_name
         What it is, for people: the label of an axis.
     units
@@ -40,7 +40,7 @@ class Variable:
     Raises
     ------
     InputError
-        The array has another number of axes than `dims`, or does not hold numbers.
+        The array has another number of axes than `dims`, or holds neither numbers nor texts.
     """
 
     dims: tuple[str, ...]
@@ -56,9 +56,10 @@ class Variable:
                 f"variable ({self.long_name}): every axis must have its own name, "
                 f"got shape {self.values.shape} and dimensions {self.dims}"
             )
-        if self.values.dtype.kind not in "fiub":
+        if self.values.dtype.kind not in "fiubU":
             raise InputError(f"variable ({self.long_name}): must hold real numbers, got {self.values.dtype}")
-        for text in (self.long_name, self.units):
+        texts = self.values.ravel().tolist() if self.values.dtype.kind == "U" else ()
+        for text in (self.long_name, self.units, *texts):
             _check_text(text, f"variable ({self.long_name!r})")
 
 

@@ -47,6 +47,8 @@ class Datasets:
         Dimensions by name.
     counts, flags
         Datasets of integers; of integers that are 0 or 1. All others hold floating-point numbers.
+    texts
+        Datasets of texts.
     undefined
         Where NaN says that there is no such thing; infinity says nothing anywhere.
     needs
@@ -59,6 +61,7 @@ class Datasets:
     flags: frozenset[str] = frozenset()
     undefined: frozenset[str] = frozenset()
     needs: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    texts: frozenset[str] = frozenset()
 
     def check(
         self, record: Record, laid_out: Callable[[Mapping[str, Dimensions]], Mapping[str, Dimensions]]
@@ -73,7 +76,8 @@ class Datasets:
         record.require(optional)
         for name in (*required, *optional):
             self._check_type(name, record[name])
-            _check_finite(name, record[name], undefined=name in self.undefined)
+            if name not in self.texts:
+                _check_finite(name, record[name], undefined=name in self.undefined)
             for other in self.needs.get(name, ()):
                 if other not in record:
                     raise InputError(f"dataset {name!r} must come with {other!r}, which is missing")
@@ -82,6 +86,9 @@ class Datasets:
         if name in self.flags:
             if values.dtype.kind not in "iub" or not ((values == 0) | (values == 1)).all():
                 raise InputError(f"dataset {name!r} must hold integers that are 0 or 1")
+        elif name in self.texts:
+            if values.dtype.kind != "U" or not values.size:
+                raise InputError(f"dataset {name!r} must hold texts, found {values.dtype}")
         elif values.dtype.kind not in ("iu" if name in self.counts else "f"):
             kind = "integers" if name in self.counts else "floating-point numbers"
             raise InputError(f"dataset {name!r} must hold {kind}, found {values.dtype}")
@@ -95,6 +102,8 @@ def together(*names: str) -> dict[str, Iterable[str]]:
 def check_numbers(record: Record, required: Mapping[str, Dimensions]) -> None:
     """Raise InputError for empty datasets, and for coordinates, weights and densities that are not finite."""
     for name in required:
+        if record[name].dtype.kind == "U":
+            raise InputError(f"dataset {name!r} must hold numbers, found texts")
         defining = name in record.sizes or name.endswith(("_weight", "density", "marginal"))
         _check_finite(name, record[name], undefined=not defining)
 

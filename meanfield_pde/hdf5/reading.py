@@ -13,7 +13,7 @@ import numpy as np
 
 from meanfield_pde import integrity
 from meanfield_pde.errors import InputError
-from meanfield_pde.hdf5.names import BARE_DIMENSION, INTEGRITY, VERSION
+from meanfield_pde.hdf5.names import BARE_DIMENSION, ENCODING, INTEGRITY, VERSION
 from meanfield_pde.records import Attribute, Record, Variable
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def _datasets(group: h5py.Group, depth: int) -> Iterator[tuple[str, h5py.Dataset
             yield from _datasets(found, depth + 1)
         elif not isinstance(found, h5py.Dataset) or found.shape is None:
             raise InputError(f"{name!r} is neither a dataset nor a group")
-        elif found.dtype.kind not in "fiu":
-            raise InputError(f"dataset {name!r} must hold real numbers, found {found.dtype}")
+        elif found.dtype.kind not in "fiuS":
+            raise InputError(f"dataset {name!r} must hold real numbers or texts, found {found.dtype}")
         elif found.size and not found.id.get_storage_size():
             raise InputError(f"dataset {name!r} was never written")
         else:
@@ -111,6 +111,7 @@ def _read_dataset(name: str, dataset: h5py.Dataset) -> Variable:
         raise InputError(f"dataset {name!r} must have the texts long_name and units, found {texts}")
     truth = attributes.get("dtype") == "bool"
     values = dataset[()].astype(dataset.dtype.newbyteorder("="), copy=False)
+    values = np.char.decode(values, ENCODING[1]) if values.dtype.kind == "S" else values
     dims = (name,) if dataset.is_scale else tuple(map(_dimension, dataset.dims, dataset.shape))
     return Variable(dims, values.astype(bool) if truth else values, *map(str, texts))
 

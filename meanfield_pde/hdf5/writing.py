@@ -14,7 +14,7 @@ import numpy as np
 from meanfield_pde import integrity
 from meanfield_pde.errors import InputError
 from meanfield_pde.files import replacing
-from meanfield_pde.hdf5.names import BARE_DIMENSION, INTEGRITY, VERSION
+from meanfield_pde.hdf5.names import BARE_DIMENSION, ENCODING, INTEGRITY, VERSION
 from meanfield_pde.records import Record, Variable
 
 if TYPE_CHECKING:
@@ -99,18 +99,27 @@ def _write_group(group: h5py.Group, record: Record, outer: Mapping[str, h5py.Dat
 
 
 def _write_dataset(group: h5py.Group, name: str, variable: Variable) -> h5py.Dataset:
-    values = variable.values
-    truth = values.dtype.kind == "b"
+    text, truth = (variable.values.dtype.kind == kind for kind in "Ub")
+    values = _encoded(variable.values) if text else variable.values
     storage: dict[str, Any] = {}
     if values.nbytes > _SMALL:
         storage = {"chunks": _chunks(values), "compression": "gzip", "compression_opts": 1}
         storage |= {"shuffle": True, "fletcher32": True}
-    dataset = group.create_dataset(name, data=values.astype("i1") if truth else values, **storage)
+    stored = h5py.string_dtype("utf-8", values.itemsize) if text else "i1" if truth else values.dtype
+    dataset = group.create_dataset(name, data=values.astype(stored), dtype=stored, **storage)
     dataset.attrs["long_name"] = variable.long_name
     dataset.attrs["units"] = variable.units
     if truth:
         dataset.attrs["dtype"] = "bool"  # as xarray marks it; netCDF has no boolean numbers
+    if text:
+        dataset.attrs.create(*ENCODING)
     return dataset
+
+
+def _encoded(texts: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Texts as UTF-8 in fields of equal length, of one byte at least."""
+    encoded = np.char.encode(texts, ENCODING[1])
+    return encoded.astype(f"S{max(encoded.itemsize, 1)}")
 
 
 def _chunks(values: np.ndarray[Any, np.dtype[Any]]) -> tuple[int, ...]:
