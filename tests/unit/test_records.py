@@ -91,6 +91,19 @@ def test_odd_arrays(tmp_path, values):
     np.testing.assert_array_equal(read(tmp_path / "a.h5", ANY)["x"], values)
 
 
+def test_texts_come_back_and_are_texts_for_xarray(tmp_path):
+    xarray = pytest.importorskip("xarray")
+    kinds = Variable(("kind",), np.array(["none", "größer", "ρ"]), "kind of encoding")
+    reasons = Variable(("kind", "seed"), np.array([["", "no limit"], ["", ""], ["", ""]]), "reason")
+    record = small(kind=kinds, reason=reasons, nothing=Variable(("kind",), np.array([""] * 3), "empty"))
+    record.save(tmp_path / "a.h5")
+    assert_same(record, read(tmp_path / "a.h5", ANY))
+    with pytest.raises(InputError, match="'reason' must hold numbers, found texts"):
+        read(tmp_path / "a.h5", {"reason": ("kind", "seed")})
+    with xarray.open_dataset(tmp_path / "a.h5", engine="h5netcdf") as dataset:
+        assert dataset.reason.sel(kind="none").values.tolist() == ["", "no limit"]
+
+
 def test_texts_longer_than_an_attribute_block(tmp_path):
     record = Record(
         {}, {"meanfield_pde_version": "0", "configuration": "ρ" * 200_000} | {f"a{i}": i for i in range(50)}
@@ -330,7 +343,8 @@ def test_a_file_of_another_kind_is_read_with_its_own_requirements(tmp_path):
     [
         lambda: Variable(("a",), np.zeros((2, 2)), "x"),
         lambda: Variable(("a", "a"), np.zeros((2, 2)), "x"),
-        lambda: Variable(("a",), np.array(["text"]), "x"),
+        lambda: Variable(("a",), np.array([b"bytes"]), "x"),
+        lambda: Variable(("a",), np.array(["te\0xt"]), "x"),
         lambda: Variable(("a",), np.array([1j]), "x"),
         lambda: Variable(("a",), np.zeros(1), "\0"),
         lambda: small(x=Variable(("a",), np.zeros(2), "x"), y=Variable(("a",), np.zeros(3), "y")),
