@@ -23,7 +23,6 @@ from scipy import special
 
 from meanfield_pde.errors import InputError
 from meanfield_pde.limits.measures import effective_rank
-from meanfield_pde.spaces.hypersphere_laws import distance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +57,8 @@ COLLAPSED = 0.99
 SPREAD = 100.0
 #: Random orders of positions whose mean information is subtracted.
 ORDERS = 16
-#: Steps towards the Fréchet mean at most, and the length of the last: the error of W₂ is of its square.
-STEPS, STILL = 500, 1e-9
+#: Steps towards the Fréchet mean at most, and the length of the last over W₂, whose error is of its square.
+STEPS, STILL = 500, 1e-7
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -144,19 +143,19 @@ def nearest_dirac(points: FloatArray) -> float:
     if length <= SPREAD * EPSILON * len(points):
         raise InputError("measures: tokens whose mean is zero have no nearest point")
     centre = total / length
-    angles = distance(points, centre)
     for _ in range(STEPS):
-        # the tangent part has the length sin(angle), the tangent vector of the geodesic that of the angle
-        tangents = points - np.outer(points @ centre, centre)
-        sines = np.linalg.norm(tangents, axis=1)
+        cosines = points @ centre
+        tangents = points - np.outer(cosines, centre)
+        sines = np.sqrt(np.einsum("nd,nd->n", tangents, tangents))
+        angles = np.arctan2(sines, cosines)
+        # tangents have the length sin(angle), the tangent vectors of the geodesics that of the angle
         step = (angles / np.where(sines > 0.0, sines, 1.0)) @ tangents / len(points)
-        size = float(np.linalg.norm(step))
-        if size < STILL:
+        size, spread = float(np.linalg.norm(step)), float(np.sqrt(np.mean(angles**2)))
+        if size <= STILL * spread:
             break
         centre = np.cos(size) * centre + np.sin(size) / size * step
         centre /= np.linalg.norm(centre)
-        angles = distance(points, centre)
-    return float(np.sqrt(np.mean(angles**2)))
+    return spread
 
 
 def depth_of_collapse(values: FloatArray, threshold: float = COLLAPSED) -> FloatArray:

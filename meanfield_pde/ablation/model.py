@@ -51,7 +51,9 @@ class Affine:
 
     def __call__(self, x: Array) -> Array:
         """Map vectors (..., in) to (..., out)."""
-        return np.asarray(x @ self.weight + self.bias)
+        product = x @ self.weight
+        product += self.bias
+        return np.asarray(product)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ class Norm:
         """Normalise vectors (..., d)."""
         centred = x - x.mean(axis=-1, keepdims=True)
         variance = np.mean(centred * centred, axis=-1, keepdims=True)
-        return np.asarray(centred / np.sqrt(variance + self.epsilon) * self.scale + self.shift)
+        centred /= np.sqrt(variance + self.epsilon)
+        centred *= self.scale
+        centred += self.shift
+        return np.asarray(centred)
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ class Block:
     def attend(self, hidden: Array) -> tuple[Array, Array]:
         """Return the heads' averages of the values side by side, and −Σ a log a of every row of attention."""
         query, key, value = (self._split(part(hidden)) for part in (self.query, self.key, self.value))
-        scores = (query @ np.swapaxes(key, -1, -2)) * query.dtype.type(1.0 / np.sqrt(query.shape[-1]))
+        scores = (query * query.dtype.type(1.0 / np.sqrt(query.shape[-1]))) @ np.swapaxes(key, -1, -2)
         scores -= scores.max(axis=-1, keepdims=True)
         weights = np.exp(scores)
         total = weights.sum(axis=-1, keepdims=True)
@@ -110,7 +115,11 @@ class Block:
 
 def gelu(x: Array) -> Array:
     """Return x Φ(x) with the normal distribution function Φ."""
-    return np.asarray(x * (0.5 * (1.0 + special.erf(x * x.dtype.type(np.sqrt(0.5))))))
+    share = special.erf(x * x.dtype.type(np.sqrt(0.5)))
+    share += 1.0
+    share *= 0.5
+    share *= x
+    return np.asarray(share)
 
 
 @dataclass(frozen=True)
