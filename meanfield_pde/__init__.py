@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from meanfield_pde.results import Bifurcation as Bifurcation
     from meanfield_pde.results import Limit as Limit
     from meanfield_pde.solution import Solution as Solution
+    from meanfield_pde.sweeps.result import Sweep as Sweep
+    from meanfield_pde.sweeps.sweep import SweepError as SweepError
+    from meanfield_pde.sweeps.sweep import sweep as sweep
 
 _HOMES = {
     "load": "meanfield_pde.api",
@@ -48,6 +51,9 @@ _HOMES = {
     "solve": "meanfield_pde.evolution",
     "Problem": "meanfield_pde.problem",
     "Solution": "meanfield_pde.solution",
+    "Sweep": "meanfield_pde.sweeps.result",
+    "SweepError": "meanfield_pde.sweeps.sweep",
+    "sweep": "meanfield_pde.sweeps.sweep",
     "InputError": "meanfield_pde.errors",
     "ComputationError": "meanfield_pde.errors",
 }
@@ -63,6 +69,8 @@ __all__ = [
     "LimitError",
     "Problem",
     "Solution",
+    "Sweep",
+    "SweepError",
     "bifurcation",
     "compare",
     "compared",
@@ -71,6 +79,7 @@ __all__ = [
     "load",
     "open",
     "solve",
+    "sweep",
 ]
 
 

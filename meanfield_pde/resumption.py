@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from meanfield_pde.solution import Solution
 
-__all__ = ["Resumption", "resumption"]
+__all__ = ["Resumption", "check_configuration", "check_data", "check_version", "resumption"]
 
 #: Keys that do not bear on the result.
 FREE = frozenset({"output.checkpoint"})
@@ -54,19 +54,20 @@ def resumption(path: Path, configuration: str, data: Mapping[str, str]) -> Resum
     solution = open_solution(path)
     attributes, groups = solution.attributes, solution.record.groups
     try:
-        _check_configuration(str(attributes["configuration"]), configuration)
+        check_configuration(str(attributes["configuration"]), configuration)
         if GROUP not in groups:
             _check_finished(str(attributes.get("status", "unknown")))
             return Resumption(solution, None)
-        _check_version(str(attributes["meanfield_pde_version"]))
+        check_version(str(attributes["meanfield_pde_version"]))
         content = unpack(groups[GROUP])
-        _check_data(content.get("data"), data)
+        check_data(content.get("data"), data)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return Resumption(None, content)
 
 
-def _check_configuration(text: str, ours_text: str) -> None:
+def check_configuration(text: str, ours_text: str) -> None:
+    """Raise InputError, with the first key that differs, unless two configurations give the same result."""
     if text == ours_text:
         return
     try:
@@ -92,7 +93,8 @@ def _check_finished(status: str) -> None:
         )
 
 
-def _check_version(version: str) -> None:
+def check_version(version: str) -> None:
+    """Raise InputError for a checkpoint of another version."""
     if version != shipped.version():
         raise InputError(
             f"its checkpoint is of version {version}, this is {shipped.version()}: "
@@ -100,7 +102,8 @@ def _check_version(version: str) -> None:
         )
 
 
-def _check_data(theirs: object, ours: Mapping[str, str]) -> None:
+def check_data(theirs: object, ours: Mapping[str, str]) -> None:
+    """Raise InputError unless the digests of the data files are the same."""
     found = theirs if isinstance(theirs, dict) else {}
     for name in {**found, **ours}:
         if found.get(name) != ours.get(name):

@@ -17,6 +17,7 @@ from meanfield_pde.cli.flags import (
     Threads,
 )
 from meanfield_pde.cli.limit_commands import bifurcation, compare, limit
+from meanfield_pde.cli.sweep_commands import sweep
 
 __all__ = ["app"]
 
@@ -105,7 +106,7 @@ def solve(  # noqa: PLR0913, PLR0917 (one parameter a flag)
     run(job, Report(as_json=as_json, quiet=quiet))
 
 
-for command in (limit, compare, bifurcation, design):
+for command in (limit, compare, bifurcation, design, sweep):
     app.command()(command)
 
 

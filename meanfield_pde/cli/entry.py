@@ -19,7 +19,7 @@ WRONG_INPUT = 2
 UNFINISHED = 3
 INTERRUPTED = 130
 
-LATER = frozenset({"train", "sweep"})
+LATER = frozenset({"train"})
 """Commands that are announced and not there yet."""
 
 

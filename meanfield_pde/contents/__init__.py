@@ -13,6 +13,7 @@ from meanfield_pde.contents.limit import GROUP as LIMIT
 from meanfield_pde.contents.limit import check_limit
 from meanfield_pde.contents.rules import check_numbers
 from meanfield_pde.contents.solution import LAST_ONLY, SOLUTION, check_solution
+from meanfield_pde.contents.sweep import check_sweep
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "LAST_ONLY", "LIMIT", "SOLUTION", "check", "check_numbers", "kind_of", "token_dims"]
 
 #: What the root attribute ``kind`` may say; files without it are older, and hold a solution.
-KINDS = ("solution", "limit", "bifurcation", "design")
+KINDS = ("solution", "limit", "bifurcation", "design", "sweep")
 
 
 def kind_of(record: Record) -> str:
@@ -42,5 +43,7 @@ def check(record: Record) -> None:
             check_bifurcation(record)
         elif kind == "design":
             check_design(record)
+        elif kind == "sweep":
+            check_sweep(record)
         else:
             check_solution(record)
