@@ -13,7 +13,6 @@ from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.records import Variable, read
 from meanfield_pde.results import Bifurcation, Limit
 from meanfield_pde.solution import Solution, summary
-from meanfield_pde.spaces.named import space_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from meanfield_pde.designs.find import Wanted
     from meanfield_pde.problem import Problem
     from meanfield_pde.records import Record
-    from meanfield_pde.spaces import Space
 
 __all__ = [
     "BifurcationError",
@@ -101,7 +99,8 @@ def limit(
     Parameters
     ----------
     start
-        A solution or limit, or angles (aux,), near which T is looked for, in the place of the initial law.
+        A solution or limit, or places (aux, *place) (angles on lines, vectors elsewhere), near which T is
+        looked for, in the place of the initial law.
     starts, seed
         Number of initial laws: that of the problem, and others of one token at every node, drawn from it.
     halvings
@@ -117,27 +116,30 @@ def limit(
     from meanfield_pde.limits.assembly import assembled
     from meanfield_pde.limits.find import Search, find
 
-    near = _angles(start, problem)
+    near = _places(start, problem)
     found = assembled(find(problem, Search(starts, seed, halvings, near), threads, progress))
     if found.attributes["status"] != "finished":
         raise LimitError(str(found.attributes.get("reason", "limit: not found")), found)
     return found
 
 
-def _angles(start: Solution | Limit | FloatArray | None, problem: Problem) -> FloatArray | None:
-    """Angles of a start, one a node."""
+def _places(start: Solution | Limit | FloatArray | None, problem: Problem) -> FloatArray | None:
+    """Places of a start, one a node."""
     if start is None:
         return None
-    nodes = problem.auxiliary.nodes.size
+    nodes, space = problem.auxiliary.nodes.size, problem.space
     if isinstance(start, Solution):
-        angles = np.asarray(start.conditional_mean[-1])
+        places = np.asarray(start.conditional_mean[-1])
     elif isinstance(start, Limit):
-        angles = np.asarray(start.record.groups[LIMIT].variables.get("pushforward_map", _NOTHING).values)
+        places = np.asarray(start.record.groups[LIMIT].variables.get("pushforward_map", _NOTHING).values)
     else:
-        angles = np.asarray(start, dtype=np.float64)
-    if angles.shape != (nodes,) or not np.isfinite(angles).all():
-        raise InputError(f"limit: start must be one finite angle per node, {nodes}, got shape {angles.shape}")
-    return angles
+        places = np.asarray(start, dtype=np.float64)
+    what = f"vector of {space.place[0]} numbers" if space.place else "angle"
+    if places.shape != (nodes, *space.place) or not np.isfinite(places).all():
+        raise InputError(
+            f"limit: start must be one finite {what} per node, {nodes}, got shape {places.shape}"
+        )
+    return space.locate(places) if space.place else places
 
 
 def compared(
@@ -159,16 +161,18 @@ def compared(
     from meanfield_pde.limits.comparison import beside_law, beside_limit
 
     if limit is not None:
-        space = _space_of(limit.record)
-        return Solution(beside_limit(space, solution.record, limit.record))
+        return Solution(beside_limit(solution.record, limit.record))
     text = str(solution.attributes.get("configuration", ""))
     if not text:
         raise InputError(
             "compare: the solution holds no configuration from which its limit could be found; give the limit"
         )
-    return Solution(
-        beside_law(build(config.loads(text, source=source, label="compare")), solution.record, progress)
-    )
+    try:
+        problem = build(config.loads(text, source=source, label="compare"))
+    except InputError as error:
+        hint = "give LIMIT.h5, or compare in the folder of the configuration's files"
+        raise InputError(f"its limit cannot be computed ({error}); {hint}") from error
+    return Solution(beside_law(problem, solution.record, progress))
 
 
 def compare(solution: Solution | Limit, limit: Limit | None = None) -> dict[str, Any]:
@@ -342,13 +346,3 @@ def _asked(problem: Problem, wanted: Wanted | None) -> Wanted:
             "design: a problem without configuration needs ``wanted``, a target and what is free"
         )
     return wanted_of(config.loads(problem.configuration, source=problem.source, label=problem.label))
-
-
-def _space_of(record: Record) -> Space:
-    """Token space of a record, on its grid."""
-    found = record.attributes
-    return space_named(
-        str(found["space"]),
-        int(found["resolution"]),
-        int(found["dimension"]) if "dimension" in found else None,
-    )

@@ -103,11 +103,13 @@ class Equation:
         heads, points = self.attention.heads, len(self.space.points)
         if len(heads) > 1 or heads[0].prompted is not None or not heads[0].setting.mixer.shared:
             return None
-        operator = heads[0].operator
+        operator, rates = heads[0].operator, self.space.compiled_rates()
+        if not rates or len(heads[0].setting.weights) * points > COMPILED_SIZE:
+            return None  # before tables are laid out: on fine grids of surfaces they fill gigabytes
         if not isinstance(operator, Compilable):
             return None
         laid = operator.layout(softmax=self.attention.attention.normalization == "softmax")
-        if laid is None or len(heads[0].setting.weights) * points > COMPILED_SIZE:
+        if laid is None:
             return None
         name, tables = laid
         if (
@@ -118,5 +120,5 @@ class Equation:
         ):
             name = "banded"
         drift = np.zeros((1, points)) if self.drift is None else self.drift.T
-        rate = self.space.compiled_rates().get(name)
+        rate = rates.get(name)
         return None if rate is None else Semilinear(self.linear, rate, (*tables, drift), True)

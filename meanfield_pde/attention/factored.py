@@ -18,6 +18,8 @@ from meanfield_pde.parallel import each
 from solvers.lowrank import support
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.spaces import Space
     from solvers.compiled import Tables
@@ -31,6 +33,8 @@ COARSEST = 8
 FEWER = 0.7
 #: Exponent by which a query's own may lie below the common one: so many digits of rounding error are lost.
 LOST_EXPONENT = 10.5
+#: Exponents of tokens and charges that are held at once: grids that resolve small noise have far more.
+HELD = 2**21
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,20 @@ class Factored:
     def _degree(self) -> int:
         return self.setting.degree(float(np.linalg.norm(self.skeleton.queries, axis=1).max()))
 
+    def _rows(self, chosen: slice) -> FloatArray:
+        """Exponents ⟨βB x_i, w_k⟩ of some points, (chosen, rank)."""
+        return np.asarray((self.setting.space.points[chosen] @ self.setting.metric.T) @ self.skeleton.keys.T)
+
+    def _blocks(self) -> Iterator[slice]:
+        """Cut the points so that few exponents are held at once."""
+        points, size = len(self.setting.space.points), max(1, HELD // len(self.skeleton.keys))
+        for first in range(0, points, size):
+            yield slice(first, min(first + size, points))
+
     @cached_property
-    def _rows(self) -> FloatArray:
-        """Exponents ⟨βB x_i, w_k⟩, (points, rank)."""
-        return np.asarray((self.setting.space.points @ self.setting.metric.T) @ self.skeleton.keys.T)
+    def _row_largest(self) -> FloatArray:
+        """Largest exponent of every x_i, (points,)."""
+        return np.concatenate([self._rows(block).max(axis=1) for block in self._blocks()])
 
     @cached_property
     def _columns(self) -> FloatArray:
@@ -80,7 +94,7 @@ class Factored:
     @cached_property
     def _pointwise(self) -> FloatArray:
         """Offset with the largest exponent of every x_i."""
-        largest = self._columns.max(axis=1)[:, None] + self._rows.max(axis=1)[None, :]
+        largest = self._columns.max(axis=1)[:, None] + self._row_largest[None, :]
         return np.asarray(largest + self.setting.mixer.peak)
 
     @cached_property
@@ -141,7 +155,10 @@ class Factored:
     @cached_property
     def token_factor(self) -> FloatArray:
         """e^{⟨βB x_i, w_k⟩ − …}, (points, rank), at most one."""
-        return np.asarray(np.exp(self._rows - self._rows.max(axis=1)[:, None]))
+        result = np.empty((len(self.setting.space.points), len(self.skeleton.keys)))
+        for block in self._blocks():
+            np.exp(self._rows(block) - self._row_largest[block, None], out=result[block])
+        return result
 
     @cached_property
     def node_factor(self) -> FloatArray:
@@ -317,9 +334,13 @@ class Factored:
         """Charges weigh ⟨ξ, w_k⟩; the bias is mixed once more where it is neither 0 nor −∞."""
         probes = (self.setting.low(coefficients, self._degree) @ self.waves) * self.key_factor
         charges = self.skeleton.charges(self.setting.mixer.mix(probes)) * self.node_factor
-        result = charges @ (self._rows * self.token_factor).T
-        result += (charges * self._columns) @ self.token_factor.T
+        fixed = charges * self._columns
         biased = self.setting.mixer.mix_bias(probes)
         if biased is not None:
-            result += (self.skeleton.charges(biased) * self.node_factor) @ self.token_factor.T
+            fixed = fixed + self.skeleton.charges(biased) * self.node_factor
+        result = np.empty_like(self._pointwise)
+        for block in self._blocks():
+            exponents = self._rows(block)
+            factor = np.exp(exponents - self._row_largest[block, None])
+            result[:, block] = charges @ (exponents * factor).T + fixed @ factor.T
         return np.asarray(result * np.exp(self._pointwise - self.offset))

@@ -19,7 +19,7 @@ from meanfield_pde.bifurcations.uniform import (
     leaves_continuously,
     uniform_state,
 )
-from meanfield_pde.errors import ComputationError
+from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.limits.flow import follow as follow_flow
 from meanfield_pde.limits.settling import settle
 from solvers.constrained import at_value
@@ -97,7 +97,19 @@ def explore(
     points: int = 400,
     progress: Callable[[str, float], None] = lambda *_: None,
 ) -> Diagram:
-    """Follow the branches of the uniform law, of the initial law at both ends, and those that leave them."""
+    """Follow the branches of the uniform law, of the initial law at both ends, and those that leave them.
+
+    Raises
+    ------
+    InputError
+        When the space has no densities, but single tokens alone.
+    """
+    if not len(problem.space.points):
+        raise InputError(
+            f"bifurcation: branches of single tokens on a sphere of dimension {problem.space.dimension} are "
+            'not available; follow densities (token.space = "zonal", or "sphere" with dimension = 3), or '
+            "compare limits of the tokens at several values"
+        )
     began = time.perf_counter()
     noisy = parameter == "noise.sigma" or problem.sigma > 0.0
     family = DensityFamily(at, interval) if noisy else MapFamily(at, interval)

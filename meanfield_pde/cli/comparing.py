@@ -93,8 +93,7 @@ def _compared(
     except InputError as error:
         if limit is not None:
             raise
-        hint = "give LIMIT.h5, or compare in the folder of the configuration's files"
-        raise InputError(f"{wanted.result}: its limit cannot be computed ({error}); {hint}") from error
+        raise InputError(f"{wanted.result}: {error}") from error
 
 
 def _check_figure(wanted: Comparison) -> None:

@@ -52,7 +52,7 @@ def limit_rows(limit: Limit, depth: float | None = None) -> dict[str, Any]:
         "noise σ": values["sigma"],
         **_distances(values),
         **{name: values[key] for key, name in NUMBERS.items()},
-        **_linear_theory(values, own=depth is None),
+        **_linear_theory(values, own=depth is None and _has_densities(limit)),
         **_maps(values["maps"], limit.attributes.get("starts_failed")),
         **_approach(values),
         "seconds": None if depth is not None else values["seconds"],
@@ -76,8 +76,13 @@ def _distances(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _has_densities(limit: Limit) -> bool:
+    """Whether there are densities where the limit lives: not on spheres that hold single tokens alone."""
+    return limit.attributes.get("space") != "sphere" or "colatitude" in limit.record
+
+
 def _linear_theory(values: Mapping[str, Any], *, own: bool) -> dict[str, Any]:
-    """Growth rates of the first modes about the uniform law; a comparison does not compute them."""
+    """Growth rates of the first modes about the uniform law, or why ``own`` ones are not there."""
     rates = values["growth_rates"]
     if not rates:
         return {"linear theory": "the uniform law moves, or its modes mix"} if own else {}

@@ -174,10 +174,31 @@ def _check_drift(configuration: Configuration) -> None:
 
 def _check_method(configuration: Configuration) -> None:
     token, method = configuration.token, configuration.solver.method
+    if configuration.initial.kind == "points":
+        _check_tokens(configuration)
     if method == "finite-volume" and not (token.is_line or token.space == "zonal"):
         raise RuleError(
             "method",
             'must be "auto", "spectral" or "characteristics" on this space: finite volumes need a line',
+            value=method,
+            table="solver",
+        )
+
+
+def _check_tokens(configuration: Configuration) -> None:
+    """Single tokens have no density: neither noise nor a method of densities serves them."""
+    sigma, method = configuration.noise.sigma, configuration.solver.method
+    if sigma > 0.0:
+        raise RuleError(
+            "sigma",
+            'must be 0 for single tokens (initial.kind = "points"): noise spreads every token',
+            value=sigma,
+            table="noise",
+        )
+    if method not in {"auto", "characteristics"}:
+        raise RuleError(
+            "method",
+            'must be "characteristics" or "auto" for single tokens (initial.kind = "points")',
             value=method,
             table="solver",
         )

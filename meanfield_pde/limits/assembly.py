@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfield_pde import layout
-from meanfield_pde.energies import scattered_energy
 from meanfield_pde.limits.measures import OBSERVED, Tokens, distances, spread
 from meanfield_pde.limits.tables import (
     law_variables,
@@ -20,7 +19,7 @@ from meanfield_pde.limits.tables import (
 from meanfield_pde.methods.embedded_state import histogram as vector_histogram
 from meanfield_pde.methods.label_state import first_moments, histogram
 from meanfield_pde.methods.labels import Cloud, Labels
-from meanfield_pde.observables import observe, scattered_attention_entropy
+from meanfield_pde.observables import observe
 from meanfield_pde.provenance import grid, provenance
 from meanfield_pde.records import Record, Variable
 from meanfield_pde.results import Limit
@@ -142,11 +141,11 @@ def atomic_measures(problem: Problem, law: AtomicLaw) -> dict[str, Attribute]:
     """Measures of a limit law of atoms; its entropy is not defined."""
     auxiliary, atoms, space = problem.auxiliary, law.atoms, problem.space
     moments = first_moments(space, atoms)
-    energy = scattered_energy(law.system.field, atoms)
+    energy = law.system.energy(law.places)
     return {
         "conditional_concentration": float(auxiliary.mean(np.linalg.norm(moments, axis=-1))),
         "entropy": math.nan,
-        "attention_entropy": scattered_attention_entropy(law.system.field, atoms),
+        "attention_entropy": law.system.attention_entropy(law.places),
         "interaction_energy": energy,
         "free_energy": -energy,
         **spread(space, Tokens.of_atoms(auxiliary, atoms)),

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.contents import LIMIT, token_dims
+from meanfield_pde.contents.grid import TOKEN
 from meanfield_pde.errors import InputError
 from meanfield_pde.limits.assembly import law_group
-from meanfield_pde.limits.find import DIRECTED, Found, Search, find
+from meanfield_pde.limits.directions import directed
+from meanfield_pde.limits.find import Found, Search, find
 from meanfield_pde.limits.measures import OBSERVED, Tokens, distances, spread
 from meanfield_pde.limits.tables import spectrum_variables
 from meanfield_pde.records import Record, Variable
+from meanfield_pde.spaces.named import space_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,8 +47,8 @@ def beside_law(
     if record["aux"].size != nodes:
         raise InputError(f"compare: the solution has {record['aux'].size} nodes, its problem {nodes}")
     still = replace(problem, sigma=0.0, method="auto")
-    directed = bool((record["conditional_length"][-1] > DIRECTED).all())
-    start = np.asarray(record["conditional_mean"][-1]) if directed else None
+    long = directed(problem.space, record["conditional_length"][-1])
+    start = np.asarray(record["conditional_mean"][-1]) if long else None
     found = find(still, Search(start=start), between=between)
     return _joined(problem.space, record, _law(problem.space, record, found, problem.sigma))
 
@@ -80,7 +83,7 @@ def _kind(unknown: bool, is_map: bool, sigma: float) -> str:
     return "map" if is_map else "atoms"
 
 
-def beside_limit(space: Space, record: Record, limit: Record) -> Record:
+def beside_limit(record: Record, limit: Record) -> Record:
     """Solution with the group ``limit`` of a limit's file, the distances those of its own last state.
 
     Raises
@@ -88,11 +91,11 @@ def beside_limit(space: Space, record: Record, limit: Record) -> Record:
     InputError
         When the two have other nodes, or live on other spaces.
     """
-    group = limit.groups[LIMIT]
-    (own, other) = ((token_dims(one), one.attributes.get("dimension")) for one in (record, limit))
-    if own != other:
+    group, own, space = limit.groups[LIMIT], _space_of(record), _space_of(limit)
+    if (type(own), own.dimension) != (type(space), space.dimension):
         raise InputError(
-            f"compare: solution and limit must live on the same space, got {_place(own)} and {_place(other)}"
+            "compare: solution and limit must live on the same space, got "
+            f"{own.name} in R^{own.dimension} and {space.name} in R^{space.dimension}"
         )
     for name in ("aux", "aux_weight"):
         if record[name].shape != limit[name].shape or not np.allclose(record[name], limit[name]):
@@ -109,9 +112,14 @@ def beside_limit(space: Space, record: Record, limit: Record) -> Record:
     return _joined(space, record, Record(kept, attributes))
 
 
-def _place(space: tuple[tuple[str, ...], object]) -> str:
-    """Coordinates of a space, and its dimension where they do not say it."""
-    return ", ".join(space[0]) + (f" of dimension {space[1]}" if space[1] is not None else "")
+def _space_of(record: Record) -> Space:
+    """Token space of a record, on its grid."""
+    found = record.attributes
+    line = token_dims(record) == (TOKEN,)  # files tell the dimension of the embedding, 2 of one angle
+    dimension = 1 if line else found.get("dimension")
+    return space_named(
+        str(found["space"]), int(found["resolution"]), None if dimension is None else int(dimension)
+    )
 
 
 def _joined(space: Space, record: Record, group: Record) -> Record:

@@ -12,6 +12,7 @@ import numpy as np
 from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.evolution import fitting_threads, limited
 from meanfield_pde.initial import Initial, Tokens
+from meanfield_pde.limits.directions import directed
 from meanfield_pde.limits.flow import follow
 from meanfield_pde.limits.law import AtomicLaw, polished
 from meanfield_pde.limits.linear_theory import Growth, growth_rates
@@ -29,12 +30,8 @@ if TYPE_CHECKING:
     from meanfield_pde.methods import State
     from meanfield_pde.problem import Problem
 
-__all__ = ["DIRECTED", "Found", "LimitMap", "Search", "find"]
+__all__ = ["Found", "LimitMap", "Search", "find"]
 
-#: Conditional means shorter than this may be those of several atoms, not of one.
-DIRECTED = 0.9
-#: The same on surfaces, where noise spreads tokens in two directions.
-DIRECTED_ON_SURFACES = 0.7
 #: Limit maps that differ by less, radians, are one.
 SAME = 1e-6
 
@@ -147,9 +144,7 @@ def _means(density: Stationary) -> FloatArray | None:
     """Directions of the conditional means, None where one has none to speak of."""
     space = density.equation.space
     moments = space.first_moment(density.coefficients)
-    least = DIRECTED_ON_SURFACES if space.place else DIRECTED
-    shortest = np.linalg.norm(moments, axis=1).min() / space.radius
-    return space.locate(moments) if shortest > least else None
+    return space.locate(moments) if directed(space, np.linalg.norm(moments, axis=1)) else None
 
 
 def _law(still: Problem, start: FloatArray | None, between: Callable[[str, float], None]) -> AtomicLaw:

@@ -63,8 +63,11 @@ def uniform_is_stationary(equation: Equation, coefficients: FloatArray) -> bool:
 def growth_rates(problem: Problem, degrees: int = DEGREES) -> Growth | None:
     """Growth rates of the degrees 1, 2, …; None where the uniform law moves, or degrees mix.
 
-    They are exact: the equation's own linearisation is applied to the coefficients of every degree.
+    They are exact: the equation's own linearisation is applied to the coefficients of every degree. Where
+    the space has no grid for densities, there is no uniform law to perturb, and None, too.
     """
+    if not len(problem.space.points):
+        return None
     equation, uniform = uniform_equation(problem)
     if not uniform_is_stationary(equation, uniform):
         return None

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.energies import scattered_energy
 from meanfield_pde.layout import at_places
 from meanfield_pde.records import Variable
 
@@ -72,7 +71,7 @@ def maps_variables(maps: Sequence[LimitMap]) -> dict[str, Variable]:
     nodes = laws[0].system.starts.size - 1
     shape = (nodes, *laws[0].places.shape[1:])
     places = [law.places if law.is_map else np.full(shape, np.nan) for law in laws]
-    energies = [scattered_energy(law.system.field, law.atoms) for law in laws]
+    energies = [law.system.energy(law.places) for law in laws]
     series = {
         "map_energy": (np.array(energies), "interaction energy"),
         "map_share": (np.array([one.starts / total for one in maps]), "share of the starts"),

@@ -3,8 +3,8 @@ r"""Stationary tokens without noise: V[T](T(z), z) + F(T(z)) = 0 for atoms of fi
 .. math:: f = \sum_j w_j\,\delta_{z_j}\otimes\sum_a m_{ja}\,\delta_{x_{ja}},\qquad v(x) = (V[f] + F)(x) = 0
 
 One atom at every node is a limit map T. Up to ``DENSE`` tokens velocities and their derivatives are summed
-pair by pair, the definition; beyond, the velocity comes from the operators of the densities and derivatives
-are differences of it.
+pair by pair, the definition; beyond, the velocity comes from the operators of the densities (where the space
+has no grid for them from products of tokens, pair by pair) and derivatives are differences of it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
+from meanfield_pde.attention.blocks import TokenAttention
 from meanfield_pde.attention.linearised import Linearised, linearised
 from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.attention.scattered import largest_exponent
+from meanfield_pde.energies import scattered_energy
+from meanfield_pde.observables import scattered_attention_entropy
 from meanfield_pde.spaces import Atoms
 
 if TYPE_CHECKING:
@@ -89,10 +92,31 @@ class TokenSystem:
         paired = self.problem.space.fields_by != "points"
         return self.masses.size * self.tangents <= DENSE and paired and not own
 
+    @property
+    def has_grid(self) -> bool:
+        """Whether densities have a grid on the space, through which tokens may attend to each other."""
+        return len(self.problem.space.points) > 0
+
     @cached_property
     def field(self) -> ScatteredField:
         """Attention through the operators of the densities."""
         return self.problem.scattered()
+
+    def _pairs(self, atoms: Atoms) -> TokenAttention:
+        """Attention between any atoms by products of their vectors."""
+        return TokenAttention(self.problem.space, self.problem.attention, atoms.rows, atoms.masses)
+
+    def energy(self, places: FloatArray) -> float:
+        """Interaction energy E."""
+        atoms = self.atoms(places)
+        return scattered_energy(self.field, atoms) if self.has_grid else self._pairs(atoms).energy(places)
+
+    def attention_entropy(self, places: FloatArray) -> float:
+        """Mean entropy of attention relative to uniform attention."""
+        atoms = self.atoms(places)
+        if self.has_grid:
+            return scattered_attention_entropy(self.field, atoms)
+        return self._pairs(atoms).entropy(places)
 
     def linearised(self, places: FloatArray, *, jacobian: bool = False) -> Linearised:
         """Velocity with what pairs give besides; the drift is included."""
@@ -144,7 +168,14 @@ class TokenSystem:
         """v, (atoms · tangents,)."""
         if self.is_dense:
             return self.linearised(places).velocity.ravel()
-        return self.field.velocity(self.atoms(places)).ravel()
+        return self._attracted(self.atoms(places)).ravel()
+
+    def _attracted(self, atoms: Atoms) -> FloatArray:
+        """Velocities (atoms, tangents) of any atoms, where they are too many for derivatives of all pairs."""
+        if self.has_grid:
+            return self.field.velocity(atoms)
+        vectors = self._pairs(atoms).vectors(atoms.places)
+        return np.asarray(np.einsum("npd,nd->np", self.problem.space.frame_at(atoms.places), vectors))
 
     def jacobian(self, places: FloatArray) -> FloatArray | LinearOperator:
         """∂v/∂x: a matrix, or an operator for many atoms."""
@@ -182,7 +213,7 @@ class TokenSystem:
         """Length of the longest attention vector, one at least: residuals are relative to it."""
         if self.is_dense:
             return max(1.0, float(self.linearised(places).length.max()))
-        return max(1.0, float(np.abs(self.field.velocity(self.atoms(places))).max()))
+        return max(1.0, float(np.abs(self.velocity(places)).max()))
 
     def curvature(self, places: FloatArray) -> FloatArray:
         """κ = −∂_xV at every atom in the frozen field, (atoms,): the smallest over the directions."""
@@ -212,7 +243,7 @@ class TokenSystem:
 
         def velocity(beside: FloatArray) -> FloatArray:
             both = np.stack([places, beside], axis=1).reshape(-1, *space.place)
-            return self.field.velocity(Atoms(both, masses, 2 * self.starts))[1::2]
+            return self._attracted(Atoms(both, masses, 2 * self.starts))[1::2]
 
         return self._derivative(velocity, places, self._step)
 

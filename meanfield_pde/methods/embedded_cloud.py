@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from meanfield_pde.attention.scattered import largest_exponent
 from meanfield_pde.errors import InputError
 from meanfield_pde.methods.spectral import resolved_start
 from meanfield_pde.spaces import Atoms
+from meanfield_pde.spaces.base import surface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import BoolArray, FloatArray, IntArray
     from meanfield_pde.initial import Tokens
     from meanfield_pde.problem import Problem
-    from meanfield_pde.spaces import Space
+    from meanfield_pde.spaces.base import Surface
 
-__all__ = ["EmbeddedCloud", "Surface", "initial_cloud", "surface"]
+__all__ = ["EmbeddedCloud", "initial_cloud"]
 
 #: Error of the length of a vector, as written by hand.
 LENGTH = 1e-6
@@ -33,29 +34,6 @@ CONTRACTION = 1e-3
 FOUND = 1e-7
 #: Weight of modes of the kernel that quadrature of the initial density leaves out, relative to the largest.
 MODE_TOLERANCE = 1e-15
-
-
-class Surface(Protocol):
-    """What the flow of vectors needs of their space beyond ``Space``."""
-
-    def retract(self, positions: FloatArray) -> FloatArray:
-        """Nearest points of the space, for vectors (..., d) about it."""
-
-    def project(self, positions: FloatArray, vectors: FloatArray) -> FloatArray:
-        """Tangential parts of vectors (..., d) at points of the space."""
-
-
-def surface(space: Space) -> Surface:
-    """Return the space as a surface.
-
-    Raises
-    ------
-    InputError
-        When its places are no vectors.
-    """
-    if not hasattr(space, "retract"):
-        raise InputError(f"characteristics of vectors: the space {space.name!r} has no retraction")
-    return cast("Surface", space)
 
 
 @dataclass(frozen=True, eq=False)

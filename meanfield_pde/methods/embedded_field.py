@@ -10,14 +10,15 @@ import numpy as np
 
 from meanfield_pde.attention.blocks import TokenAttention
 from meanfield_pde.energies import scattered_energy
-from meanfield_pde.methods.embedded_cloud import surface
 from meanfield_pde.observables import scattered_attention_entropy
+from meanfield_pde.spaces.base import surface
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.scattered import ScatteredField
-    from meanfield_pde.methods.embedded_cloud import EmbeddedCloud, Surface
+    from meanfield_pde.methods.embedded_cloud import EmbeddedCloud
     from meanfield_pde.problem import Problem
+    from meanfield_pde.spaces.base import Surface
 
 __all__ = ["EmbeddedField"]
 

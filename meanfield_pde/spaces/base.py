@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import ComplexArray, FloatArray, IntArray
     from solvers.compiled import Rate
 
-__all__ = ["Atoms", "Axis", "Space", "Transposable", "transposable"]
+__all__ = ["Atoms", "Axis", "Space", "Surface", "Transposable", "surface", "transposable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -322,4 +322,28 @@ def transposable(space: Space) -> Transposable:
     """
     if not isinstance(space, Transposable):
         raise InputError(f"{space.name}: transposes are for densities on a grid, here there is none")
+    return space
+
+
+@runtime_checkable
+class Surface(Protocol):
+    """What flows of vectors need of a space whose places are vectors of the embedding."""
+
+    def retract(self, positions: FloatArray) -> FloatArray:
+        """Nearest points of the space, for vectors (..., d) about it."""
+
+    def project(self, positions: FloatArray, vectors: FloatArray) -> FloatArray:
+        """Tangential parts of vectors (..., d) at points of the space."""
+
+
+def surface(space: Space) -> Surface:
+    """Return the space with what flows of vectors need of it.
+
+    Raises
+    ------
+    InputError
+        When its places are no vectors.
+    """
+    if not isinstance(space, Surface):
+        raise InputError(f"{space.name}: places are angles here, and flows of vectors are for vectors")
     return space

@@ -63,6 +63,11 @@ class Hypersphere:
         return np.empty((0, self.dimension))
 
     @property
+    def frame(self) -> FloatArray:
+        """None: (0, d − 1, d)."""
+        return np.empty((0, self.dimension - 1, self.dimension))
+
+    @property
     def weights(self) -> FloatArray:
         """Volumes of the rings of ``zonal``."""
         return self.zonal.weights
@@ -177,11 +182,6 @@ class Hypersphere:
             f"sphere of dimension {self.dimension}: {member} is for densities, which live on the sphere of "
             'dimension 3 or on zonal spheres; here tokens are given one by one: [initial] kind = "points"'
         )
-
-    @property
-    def frame(self) -> FloatArray:
-        """Raise InputError."""
-        self._no_density("frame")
 
     @property
     def eigenvalues(self) -> FloatArray:

@@ -504,7 +504,7 @@ def test_wrong_tokens_and_sizes_are_refused():
         EmbeddedCharacteristics.start(problem_of(layer, [0.0, 1.0], np.zeros((1, 2, 4))))
     with pytest.raises(InputError, match="may overflow, its exponents reach 800"):
         EmbeddedCharacteristics.start(problem_of(attention_of(800.0, 4, "none"), [0.0, 1.0], np.eye(4)[None]))
-    with pytest.raises(InputError, match="has no retraction"):
+    with pytest.raises(InputError, match="circle: places are angles here"):
         EmbeddedCharacteristics.start(
             problem_of(attention_of(1.0, 2), [0.0, 1.0], np.eye(2)[None], space=Circle(8))
         )

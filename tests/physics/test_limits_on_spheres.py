@@ -253,5 +253,5 @@ def test_symmetric_densities_on_the_torus_have_no_tokens_between_basins():
     assert law is not None
     assert law.is_map
     assert law.stable
-    # The law as a whole may rest anywhere: where it does is known to a part of the cells of 2000 tokens, 0.14.
+    # The law as a whole may rest anywhere: where is known to a part of the cells of 2000 tokens, 0.14.
     assert law.places[0] == pytest.approx(np.array([1.0, 0.0, 1.0, 0.0]), abs=0.05)

@@ -165,7 +165,6 @@ def test_densities_are_refused():
     for call in (
         lambda: space.analyse(empty),
         lambda: space.synthesise(empty),
-        lambda: space.frame,
         lambda: space.eigenvalues,
         lambda: space.features(2),
         lambda: space.convolution(1.0, np.eye(5), np.eye(5)),
@@ -182,5 +181,6 @@ def test_densities_are_refused():
     with pytest.raises(InputError, match="resolution must be at least 1, got 0"):
         Hypersphere(4, 0)
     assert space.points.shape == (0, 5)
+    assert space.frame.shape == (0, 4, 5)
     assert space.resized(9).resolution == 9
     assert space.support(np.eye(5)[:2] * 3.0) == pytest.approx([3.0, 3.0])
