@@ -1,4 +1,4 @@
-"""Drawing from records, never solving: one solution, limit, bifurcation or design, or several solutions."""
+"""Drawing from records, never solving: one record of any kind, or several solutions side by side."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_figure(path: str | Path, *, overwrite: bool = False) -> Path:
 
 
 def draw(records: Sequence[Record], path: str | Path, overwrite: bool = False) -> None:
-    """Draw one solution, limit, bifurcation or design, or two to six solutions side by side, as PNG or PDF.
+    """Draw one record of any kind, or two to six solutions side by side, as PNG or PDF.
 
     Raises
     ------
@@ -76,6 +76,7 @@ def figure(records: Sequence[Record]) -> Figure:
     from meanfield_pde.figures.bifurcation import bifurcation
     from meanfield_pde.figures.comparison import comparison
     from meanfield_pde.figures.design import design
+    from meanfield_pde.figures.sweep import sweep
 
     with style.applied():
         match kinds[0]:
@@ -85,6 +86,8 @@ def figure(records: Sequence[Record]) -> Figure:
                 return bifurcation(records[0])
             case "design":
                 return design(records[0])
+            case "sweep":
+                return sweep(records[0])
             case _:
                 for record in records:
                     record.require(laid_out(SOLUTION, record))
