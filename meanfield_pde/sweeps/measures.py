@@ -40,7 +40,7 @@ def _solved(problem: Problem, threads: int) -> dict[str, Any]:
 
     solution = solve(problem, threads=threads)
     clusters = {"clusters": solution.cluster_count[-1]} if "cluster_count" in solution.record else {}
-    return {**solution.summary(), **_spread(problem, solution.record), **clusters}
+    return {**_spread(problem, solution.record), **solution.summary(), **clusters}
 
 
 def _trained(problem: Problem, threads: int) -> dict[str, Any]:

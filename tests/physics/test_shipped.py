@@ -23,6 +23,7 @@ ORDER = {
     "minilm-scaled": 0.1,
     "mode-collapse": 0.2,
     "orthonormal-tokens": 8.0**-0.5,
+    "phase-diagram": 0.15,
     "prompt-steering": special.iv(1, 0.5) / special.iv(0, 0.5),
     "ring-transition": special.iv(1, 3.0) / special.iv(0, 3.0),
     "rotary-bare": 0.2,
