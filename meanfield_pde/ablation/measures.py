@@ -167,22 +167,22 @@ def depth_of_collapse(values: FloatArray, threshold: float = COLLAPSED) -> Float
 
 @dataclass(frozen=True)
 class Interval:
-    """Means, and the half widths of their confidence intervals."""
+    """Means, half widths of their confidence intervals, and of how many samples each is."""
 
     mean: FloatArray
     half: FloatArray
+    count: IntArray
 
 
 def interval(samples: FloatArray, level: float = 0.95) -> Interval:
-    """Student's interval of the mean of samples (samples, ...); NaN where a sample is NaN.
+    """Student's interval of the mean of samples (samples, ...); those that are NaN do not count.
 
-    Raises
-    ------
-    InputError
-        When there are fewer than two samples.
+    NaN where fewer than two samples are left.
     """
-    count = len(samples)
-    if count < 2:
-        raise InputError(f"interval: at least two samples are needed, got {count}")
-    quantile = float(special.stdtrit(count - 1, 0.5 + level / 2.0))
-    return Interval(samples.mean(axis=0), quantile * samples.std(axis=0, ddof=1) / np.sqrt(count))
+    known = ~np.isnan(samples)
+    count = known.sum(axis=0)
+    enough = np.where(count > 1, count, 2)
+    mean = np.where(known, samples, 0.0).sum(axis=0) / enough
+    variance = (np.where(known, samples - mean, 0.0) ** 2).sum(axis=0) / (enough - 1)
+    half = special.stdtrit(enough - 1, 0.5 + level / 2.0) * np.sqrt(variance / enough)
+    return Interval(np.where(count > 1, mean, np.nan), np.where(count > 1, half, np.nan), count)

@@ -12,7 +12,7 @@ import shlex
 import sys
 import time
 import tomllib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ import numpy as np
 from meanfield_pde import shipped
 from meanfield_pde.ablation.measures import COLLAPSED, MEASURES, depth_of_collapse, interval
 from meanfield_pde.ablation.model import load_model, tokenise
+from meanfield_pde.ablation.prediction import predicted
 from meanfield_pde.ablation.walks import VARIANTS, Gauge, Variant, walk
 from meanfield_pde.errors import InputError
 from meanfield_pde.evolution import available_cores, limited
@@ -63,6 +64,8 @@ class TrainedOptions:
         Whether the shipped texts are studied too, with marks of beginning and end.
     components
         Principal components by which the information of token and position is measured.
+    starts
+        Random starts from which limits of the reduced mean-field equation are looked for; 0 for none.
     variants
         What becomes of the positions.
     file
@@ -84,13 +87,21 @@ class TrainedOptions:
     seed: int = 0
     texts: bool = True
     components: int = 8
+    starts: int = 6
     variants: tuple[Variant, ...] = VARIANTS
     file: Path | None = None
     folder: Path | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in {"sequences": 2, "length": 3, "passes": 1, "seed": 0, "components": 1}.items():
+        for name, least in {
+            "sequences": 2,
+            "length": 3,
+            "passes": 1,
+            "seed": 0,
+            "components": 1,
+            "starts": 0,
+        }.items():
             if getattr(self, name) < least:
                 raise InputError(f"trained study: {name} must be at least {least}, got {getattr(self, name)}")
         if not self.variants:
@@ -141,8 +152,14 @@ def trained_study(
             if options.file is not None:
                 seconds = before + time.perf_counter() - began
                 _record(options, model, sequences, measured, seconds).save(options.file, overwrite=True)
+        limits = {}
+        if options.starts:
+            limits["mean_field"] = predicted(
+                model, options.length, options.starts, options.seed, progress=progress
+            )
     progress("done", 1.0)
-    return _record(options, model, sequences, measured, before + time.perf_counter() - began)
+    whole = _record(options, model, sequences, measured, before + time.perf_counter() - began)
+    return replace(whole, groups=limits)
 
 
 def chosen(model: TrainedModel, options: TrainedOptions) -> list[Words]:
@@ -253,10 +270,10 @@ def _intervals(arrays: Mapping[str, FloatArray], count: int) -> dict[str, Variab
         return variables
     for name, values in arrays.items():
         told = interval(values[:count])
-        means = {
-            "mean": (told.mean, "mean"),
-            "half": (told.half, "half width of the 95 % interval of the mean"),
-        }
-        for key, (numbers, what) in means.items():
-            variables[f"{name}_{key}"] = Variable(("variant", "layer"), numbers, f"{what} {MEASURES[name]}")
+        for key, numbers, what in (
+            ("mean", told.mean, "mean of random sequences"),
+            ("half", told.half, "half width of the 95 % interval of the mean"),
+            ("count", told.count, "random sequences that have it"),
+        ):
+            variables[f"{name}_{key}"] = Variable(("variant", "layer"), numbers, f"{what}: {MEASURES[name]}")
     return variables
