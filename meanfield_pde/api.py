@@ -13,6 +13,7 @@ from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.records import Variable, read
 from meanfield_pde.results import Bifurcation, Limit
 from meanfield_pde.solution import Solution, summary
+from meanfield_pde.sweeps.result import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,8 +51,8 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Proble
     return build(config.load(path, overrides or {}))
 
 
-def open(path: str | Path) -> Solution | Limit | Bifurcation | Design:  # noqa: A001
-    """Solution, limit, bifurcation diagram or design of an HDF5 file, as its attribute ``kind`` says.
+def open(path: str | Path) -> Solution | Limit | Bifurcation | Design | Sweep:  # noqa: A001
+    """Solution, limit, bifurcation diagram, design or sweep of an HDF5 file, as its attribute ``kind`` says.
 
     Raises
     ------
@@ -64,6 +65,8 @@ def open(path: str | Path) -> Solution | Limit | Bifurcation | Design:  # noqa: 
         return Limit(record)
     if kind == "design":
         return Design(record)
+    if kind == "sweep":
+        return Sweep(record)
     return Bifurcation(record) if kind == "bifurcation" else Solution(record)
 
 

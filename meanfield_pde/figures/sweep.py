@@ -30,6 +30,7 @@ __all__ = ["sweep"]
 SYMBOLS = {
     "noise.sigma": r"Noise $\sigma$",
     "attention.beta": r"Inverse temperature $\beta$",
+    "encoding.kind": "Encoding",
     "encoding.amplitude": "Amplitude $a$",
     "encoding.frequency": r"Frequency $\omega$",
     "encoding.corruption": "Corruption of the encoding",
@@ -138,10 +139,11 @@ def sweep(record: Record) -> Figure:
     return _multiples(record, rulers, numbers[:2])
 
 
-def _page(record: Record, height: float) -> Figure:
-    """Return an empty page, with the title and how many points failed."""
+def _page(record: Record, height: float, part: str = "") -> Figure:
+    """Return an empty page, with the title, which part is shown, and how many points failed."""
     failed, points = record.attributes["failed"], record.attributes["points"]
-    return style.page(height, style.title(record), f"{failed} of {points} points failed" if failed else "")
+    remarks = [part, f"{failed} of {points} points failed" if failed else ""]
+    return style.page(height, style.title(record), ", ".join(remark for remark in remarks if remark))
 
 
 def _shown(record: Record) -> list[str]:
@@ -265,7 +267,8 @@ def _multiples(record: Record, rulers: Sequence[_Ruler], plane: Sequence[_Ruler]
     chosen = np.unique(np.linspace(0, len(places) - 1, min(len(places), _MULTIPLES)).round().astype(int))
     columns = min(len(chosen), 4 if len(chosen) > 6 else 3)
     rows = -(-len(chosen) // columns)
-    page = _page(record, 0.8 + (4.6 / columns + 0.5) * rows)
+    part = f"{len(chosen)} of {len(places)} planes" if len(chosen) < len(places) else ""
+    page = _page(record, 0.8 + (4.6 / columns + 0.5) * rows, part)
     panels = page.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     name, has_boundary = _shown(record)[0], False
     for ax, number in zip(panels.ravel(), chosen, strict=False):
@@ -282,8 +285,6 @@ def _multiples(record: Record, rulers: Sequence[_Ruler], plane: Sequence[_Ruler]
     for ax in panels[:, 0]:
         ax.set_ylabel(plane[1].label)
     _bar(list(panels.ravel()), panels[0, 0].collections[0], name)
-    if len(chosen) < len(places):
-        panels[0, 0].annotate(f"{len(chosen)} of {len(places)}", (0.02, 0.02), xycoords="axes fraction")
     _map_key(page, record, has_boundary=has_boundary)
     return page
 

@@ -44,9 +44,9 @@ def _solved(problem: Problem, threads: int) -> dict[str, Any]:
 
 
 def _trained(problem: Problem, threads: int) -> dict[str, Any]:
-    from meanfield_pde import api
+    import meanfield_pde
 
-    known: dict[str, Any] = api.train(problem, threads=threads).summary()
+    known: dict[str, Any] = meanfield_pde.train(problem, threads=threads).summary()
     return known
 
 

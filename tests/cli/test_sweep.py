@@ -15,7 +15,6 @@ import pytest
 import meanfield_pde as mf
 from meanfield_pde.records import read
 from meanfield_pde.sweeps.journal import Journal
-from meanfield_pde.sweeps.result import Sweep
 
 distributed = pytest.importorskip("distributed")
 
@@ -113,7 +112,8 @@ def test_a_point_that_fails_is_recorded_and_the_rest_goes_on(run, cluster):
     assert outcome.status == 0
     values = json.loads(outcome.out)
     assert (values["points"], values["failed"], values["pending"], values["computed"]) == (2, 1, 0, 2)
-    sweep = Sweep(read("out.h5"))
+    sweep = mf.open("out.h5")
+    assert isinstance(sweep, mf.Sweep)
     assert sweep.status.tolist() == ["failed", "finished"]
     assert np.isfinite(sweep.order_parameter).tolist() == [False, True]
     (failure,) = sweep.failures
