@@ -38,6 +38,8 @@ __all__ = ["DEPTHS", "KIND", "TEXTS", "TrainedOptions", "Words", "chosen", "trai
 
 #: The attribute ``kind`` of the record.
 KIND = "trained-ablation"
+#: What BERT puts before and after a text.
+MARKS = ("[CLS]", "[SEP]")
 #: The shipped file of texts.
 TEXTS = "texts.toml"
 #: Layers by which collapse is told: the depths of both kinds of collapse, and the measures that say it.
@@ -55,7 +57,9 @@ class TrainedOptions:
     Parameters
     ----------
     sequences, length
-        Number of sequences of random words, and words in each; no marks of beginning and end.
+        Number of sequences of random words, and words in each.
+    marks
+        Whether they stand between the marks of beginning and end, as texts do.
     passes
         How often the layers are applied.
     seed
@@ -83,6 +87,7 @@ class TrainedOptions:
 
     sequences: int = 24
     length: int = 128
+    marks: bool = False
     passes: int = 20
     seed: int = 0
     texts: bool = True
@@ -173,10 +178,10 @@ def chosen(model: TrainedModel, options: TrainedOptions) -> list[Words]:
     words = model.whole_words()
     if not words.size:
         raise InputError(f"{model.folder}: has no vocabulary from which words could be drawn")
-    drawn = [
-        Words(np.random.default_rng([options.seed, number]).choice(words, options.length))
-        for number in range(options.sequences)
-    ]
+    drawn = []
+    for number in range(options.sequences):
+        tokens = np.random.default_rng([options.seed, number]).choice(words, options.length)
+        drawn.append(Words(_marked(model, tokens) if options.marks else tokens))
     sequences = [*drawn, *(_texts(model) if options.texts else [])]
     longest = max(len(sequence.tokens) for sequence in sequences)
     if longest > len(model.positions):
@@ -184,6 +189,14 @@ def chosen(model: TrainedModel, options: TrainedOptions) -> list[Words]:
             f"trained study: a sequence has {longest} tokens, the model {len(model.positions)} positions"
         )
     return sequences
+
+
+def _marked(model: TrainedModel, words: IntArray) -> IntArray:
+    """Put the marks of beginning and end around words."""
+    if not set(MARKS) <= set(model.vocabulary):
+        raise InputError(f"{model.folder}: has no marks {' and '.join(MARKS)} in its vocabulary")
+    begin, end = (model.vocabulary.index(mark) for mark in MARKS)
+    return np.array([begin, *words, end], dtype=np.intp)
 
 
 def _texts(model: TrainedModel) -> list[Words]:

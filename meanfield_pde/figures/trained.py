@@ -131,9 +131,9 @@ def _texts(ax: Axes, record: Record) -> None:
         ylabel=_LABELS["order_parameter"],
     )
     style.ticks(ax.yaxis)
-    style.head(ax, "e", "Texts (tokens); dashed: positions removed")
+    style.head(ax, "e", "Texts; dashed: positions removed")
     if len(texts):
-        ax.legend(loc="lower right", fontsize=7)
+        ax.legend(loc="lower right", fontsize=7, borderaxespad=0.6)
 
 
 def _factors(ax: Axes, record: Record) -> None:
@@ -174,8 +174,8 @@ def _factors(ax: Axes, record: Record) -> None:
     ax.set_xticks([0, 0.25, 0.5, 1, 2, 4], ["0", "0.25", "0.5", "1", "2", "4"])
     ax.minorticks_off()
     style.ticks(ax.yaxis)
-    style.head(ax, "f", f"Model ({total} sequences) and mean-field limits")
-    ax.legend(loc="center right", fontsize=6.5)
+    style.head(ax, "f", f"{total} sequences, and limits")
+    ax.legend(loc="center", bbox_to_anchor=(0.64, 0.42), fontsize=7)
 
 
 _MARK: dict[str, Any] = {"marker": "o", "markersize": 3, "capsize": 2, "elinewidth": 0.8, "linewidth": 1.0}
@@ -188,7 +188,7 @@ def _limits(ax: Axes, group: Record) -> None:
         values = group["order_parameter"][row]
         known = np.isfinite(values).any(axis=1)
         middle = [float(np.nanmedian(line)) for line in values[known]]
-        label = _short(str(group.attributes[f"case_{row}"]))
+        label = "limit: " + _short(str(group.attributes[f"case_{row}"]))
         ax.plot(
             group["scale"][known],
             middle,

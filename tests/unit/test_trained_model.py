@@ -22,7 +22,7 @@ from meanfield_pde.ablation.measures import (
 )
 from meanfield_pde.ablation.model import PACKAGE, load_model, tokenise
 from meanfield_pde.ablation.prediction import Case, predicted, reduced
-from meanfield_pde.ablation.trained import TrainedOptions, trained_study
+from meanfield_pde.ablation.trained import TrainedOptions, chosen, trained_study
 from meanfield_pde.ablation.walks import VARIANTS, Gauge, Variant, walk
 from meanfield_pde.errors import InputError
 from meanfield_pde.figures import style
@@ -360,6 +360,15 @@ def test_study_goes_on_where_it_was_interrupted(folder, tmp_path):
         np.testing.assert_array_equal(resumed[name], variable.values)
     with pytest.raises(InputError, match="holds another study: settings was"):
         trained_study(replace(kept, seed=1))
+
+
+def test_marks_stand_around_words(folder, model):
+    with pytest.raises(InputError, match=r"has no marks \[CLS\] and \[SEP\]"):
+        chosen(model, TrainedOptions(**SMALL, marks=True, folder=folder))
+    known = replace(model, vocabulary=("[CLS]", "[SEP]", *model.vocabulary[2:]))
+    bare, marked = (chosen(known, TrainedOptions(**SMALL, marks=marks)) for marks in (False, True))
+    for one, other in zip(bare, marked, strict=True):
+        np.testing.assert_array_equal(other.tokens, [0, *one.tokens, 1])
 
 
 def test_study_tells_means_of_what_it_measured(folder):
