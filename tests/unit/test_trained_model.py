@@ -24,6 +24,7 @@ from meanfield_pde.ablation.model import PACKAGE, load_model, tokenise
 from meanfield_pde.ablation.prediction import Case, predicted, reduced
 from meanfield_pde.ablation.trained import TrainedOptions, chosen, trained_study
 from meanfield_pde.ablation.walks import VARIANTS, Gauge, Variant, walk
+from meanfield_pde.contents.trained import check_trained
 from meanfield_pde.errors import InputError
 from meanfield_pde.figures import style
 from meanfield_pde.figures.trained import trained
@@ -426,6 +427,28 @@ def test_plain_attention_without_positions_collapses(model):
     assert group["reached"].all()
     np.testing.assert_allclose(group["order_parameter"], 1.0, atol=1e-9)  # the flow ends when it is near
     np.testing.assert_allclose(group["attention_entropy"], 1.0, atol=1e-9)
+
+
+def test_record_that_contradicts_itself_is_refused(folder, tmp_path):
+    record = trained_study(TrainedOptions(**SMALL, folder=folder))
+    check_trained(record)
+    record.save(tmp_path / "a.h5")
+    check_trained(read(tmp_path / "a.h5", {"layer": ("layer",)}))
+    for name, change, message in (
+        ("layer", lambda values: values + 1, "'layer' must count the layers"),
+        ("order_parameter", lambda values: values + 1.0, "'order_parameter' must be from 0 to 1"),
+        ("collapse_depth", lambda values: np.full_like(values, 0.5), "'collapse_depth' must hold layers"),
+        ("nearest_dirac_mean", lambda values: values * 1.01, "must be the mean of 'nearest_dirac'"),
+        ("information_count", lambda values: values - 1, "must count the random sequences"),
+        ("information_half", None, "must come with 'information_half'"),
+    ):
+        variables = dict(record.variables)
+        if change is None:
+            del variables[name]
+        else:
+            variables[name] = replace(variables[name], values=change(variables[name].values))
+        with pytest.raises(InputError, match=message):
+            check_trained(replace(record, variables=variables))
 
 
 def test_figure(folder):
