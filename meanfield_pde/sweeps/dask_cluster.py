@@ -103,6 +103,7 @@ def _local(farm: Farm, processes: int) -> Iterator[Any]:
             dashboard_address="127.0.0.1:0",  # its server always starts: at a port that nobody uses
             scheduler_kwargs={"dashboard": False},
             silence_logs=logging.CRITICAL,
+            preload=["meanfield_pde.sweeps.worker"],
         ) as cluster,
         Client(cluster) as client,  # type: ignore[no-untyped-call]
     ):

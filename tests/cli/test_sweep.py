@@ -143,28 +143,34 @@ def journal_lines(folder):
 
 
 def stopped(folder, number, points, *flags):
-    """Begin in another process, stop it by a signal when so many points are in the journal; its status."""
+    """Begin in another process, and send it and its children a signal when so many points are in the journal.
+
+    As Ctrl-C at a terminal does. Returns the exit status.
+    """
     begin = [sys.executable, "-c", "import sys; from meanfield_pde.cli import main; sys.exit(main())"]
     with (folder / "said").open("w") as said:
-        process = subprocess.Popen([*begin, *GRID, *flags], cwd=folder, stdout=said, stderr=said)
+        command = [*begin, *GRID, "--resume", *flags]
+        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said, start_new_session=True)
     until = time.monotonic() + LONG
     while journal_lines(folder) < points and process.poll() is None and time.monotonic() < until:
         time.sleep(0.002)
     assert process.poll() is None, (folder / "said").read_text()
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     return process.wait(LONG)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_kills_lose_and_repeat_no_point_and_any_workers_give_the_same_cube(run, case, cluster):
-    """Killed twice and interrupted on a cluster, finished by a process here, beside a run without a stop."""
-    kept = {}
-    for number, points, expected in (
-        (signal.SIGKILL, 3, -9),
-        (signal.SIGINT, 8, 130),
-        (signal.SIGKILL, 12, -9),
+    """Killed twice on a cluster and interrupted with a process here, beside a run without a stop."""
+    kept, remote, local = {}, ("--scheduler", cluster), ("--workers", "1")
+    for number, points, expected, flags in (
+        (signal.SIGKILL, 3, -9, remote),
+        (signal.SIGINT, 8, 130, local),
+        (signal.SIGKILL, 12, -9, remote),
     ):
-        assert stopped(case, number, points, "--resume", "--scheduler", cluster) == expected
+        assert stopped(case, number, points, *flags) == expected
+        said = [line for line in (case / "said").read_text().splitlines() if "starting from" not in line]
+        assert [line.split(";")[0] for line in said] == ["meanfield-pde: interrupted"] * (expected == 130)
         journal = Journal.opened(case / "out.h5.journal")
         journal.close()
         found = {outcome.index: outcome for outcome in journal.outcomes}
@@ -176,7 +182,7 @@ def test_kills_lose_and_repeat_no_point_and_any_workers_give_the_same_cube(run, 
     assert refused.status == 2
     assert "out.h5: exists already" in refused.err
 
-    finished = run(*GRID, "--resume", "--workers", "1", "--json")
+    finished = run(*GRID, "--resume", "--json", *remote)
     assert (finished.status, finished.err) == (0, "")
     assert json.loads(finished.out)["computed"] == 24 - len(kept) > 0
     cube = read(case / "out.h5")
@@ -184,7 +190,7 @@ def test_kills_lose_and_repeat_no_point_and_any_workers_give_the_same_cube(run, 
     assert [seconds[index] for index in kept] == [one.seconds for one in kept.values()]
     assert sorted(path.name for path in case.iterdir()) == ["case.toml", "out.h5", "said"]
 
-    assert run(*GRID[:-1], "whole.h5", "--quiet", "--scheduler", cluster).status == 0
+    assert run(*GRID[:-1], "whole.h5", "--quiet", *remote).status == 0
     assert_same_cube(cube, read(case / "whole.h5"))
     assert not np.isnan(cube["order_parameter"]).any()
 
