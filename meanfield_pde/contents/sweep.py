@@ -14,9 +14,12 @@ from meanfield_pde.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
+    from meanfield_pde.arrays import FloatArray
     from meanfield_pde.records import Record
 
-__all__ = ["ENDS", "MEASURES", "WORDS", "check_sweep", "dims_of", "parameters_of"]
+__all__ = ["ENDS", "MEASURES", "WORDS", "check_sweep", "dims_of", "parameters_of", "rule_of"]
 
 #: How a point ends, or that it has not been computed yet.
 ENDS = ("finished", "failed", "pending")
@@ -81,7 +84,10 @@ _ATTRIBUTES: Mapping[str, Any] = {
 }
 #: Length of the longest points of all spaces, those of a torus of two angles.
 _LONGEST = np.sqrt(2.0)
-_NOT_NEGATIVE = ("w1", "w2", "nearest_dirac", "residual", "effective_rank", "mass_error", "gradient_norm")
+_LENGTHS = frozenset({"order_parameter", "conditional_concentration"})
+_NOT_NEGATIVE = frozenset(
+    {"seconds", "w1", "w2", "nearest_dirac", "residual", "effective_rank", "mass_error", "gradient_norm"}
+)
 
 
 def parameters_of(record: Record) -> dict[str, str]:
@@ -171,11 +177,20 @@ def _check_ends(record: Record, of: str) -> None:
 
 
 def _check_numbers(record: Record) -> None:
-    for name in (*_NOT_NEGATIVE, "seconds"):
-        if name in record and (record[name] < 0).any():
-            raise InputError(f"dataset {name!r} must be >= 0")
-    for name in ("order_parameter", "conditional_concentration"):
-        if name in record and (record[name] > _LONGEST + VISIBLE).any():
-            raise InputError(f"dataset {name!r} must be at most the length of the longest points")
-    if "stable" in record and not np.isin(record["stable"][~np.isnan(record["stable"])], (0, 1)).all():
-        raise InputError("dataset 'stable' must be 0 or 1")
+    for name in ("seconds", *MEASURES[str(record.attributes["of"])]):
+        rule, kept = rule_of(name, record[name])
+        if not kept.all():
+            raise InputError(f"dataset {name!r} must be {rule}")
+
+
+def rule_of(name: str, values: FloatArray) -> tuple[str, NDArray[np.bool_]]:
+    """Say which rule a measure obeys, and where values keep it; NaN keeps any."""
+    unknown = np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        if name in _NOT_NEGATIVE:
+            return ">= 0", unknown | (values >= 0)
+        if name in _LENGTHS:
+            return "at most the length of the longest points", unknown | (values <= _LONGEST + VISIBLE)
+        if name == "stable":
+            return "0 or 1", unknown | np.isin(values, (0, 1))
+    return "finite", np.ones(np.shape(values), dtype=bool)

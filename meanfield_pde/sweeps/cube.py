@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from meanfield_pde.building import build
-from meanfield_pde.contents.sweep import ENDS, MEASURES, WORDS, check_sweep
+from meanfield_pde.contents.sweep import ENDS, MEASURES, WORDS
 from meanfield_pde.provenance import provenance
 from meanfield_pde.records import Record, Variable
 from meanfield_pde.sweeps.axes import label
@@ -30,9 +30,7 @@ ORIGIN = ("title", "configuration", "meanfield_pde_version", "created", "command
 def cube(sweep: Checked, outcomes: Mapping[int, Outcome], seconds: float) -> Record:
     """Record of all points, those that are not computed yet as pending: the same whatever came first."""
     variables = _parameters(sweep.plan) | _ends(sweep.plan, outcomes) | _measures(sweep.plan, outcomes)
-    record = Record(variables, _attributes(sweep, outcomes, seconds))
-    check_sweep(record)
-    return record
+    return Record(variables, _attributes(sweep, outcomes, seconds))
 
 
 def outcomes_of(record: Record) -> dict[int, Outcome]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from meanfield_pde.contents.sweep import MEASURES, WORDS
+from meanfield_pde.contents.sweep import MEASURES, WORDS, rule_of
+from meanfield_pde.errors import ComputationError
 
 if TYPE_CHECKING:
     from meanfield_pde.problem import Problem
@@ -22,10 +23,14 @@ def measured(of: str, problem: Problem, threads: int) -> dict[str, float | str]:
     Raises
     ------
     InputError, ComputationError
-        As what is computed; what was reached is no result.
+        As what is computed; what was reached is no result. A measure is what it cannot be.
     """
     known = _COMPUTED[of](problem, threads)
     numbers = {name: _number(known.get(name)) for name in MEASURES[of]}
+    for name, value in numbers.items():
+        rule, kept = rule_of(name, np.array(value))
+        if not kept:
+            raise ComputationError(f"sweep: {name} must be {rule}, got {value:g}")
     return numbers | {name: str(known.get(name) or "") for name in WORDS[of]}
 
 

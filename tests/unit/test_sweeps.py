@@ -185,6 +185,14 @@ def test_whatever_happens_at_a_point_is_its_outcome(monkeypatch, error, reason):
     assert "\n" not in found.reason
 
 
+def test_a_measure_that_cannot_be_is_a_failure(monkeypatch):
+    from meanfield_pde.sweeps import measures
+
+    monkeypatch.setitem(measures._COMPUTED, "limit", lambda *_: {"w2": -1.0})
+    found = compute(Point(0, Base(TEXT, None, "case", "limit"), {}))
+    assert (found.status, found.reason) == ("failed", "sweep: w2 must be >= 0, got -1")
+
+
 def test_a_worker_that_dies_takes_one_point_with_it(monkeypatch):
     """The point that kills its worker fails; those that were on the same worker are computed again."""
     pytest.importorskip("distributed")
@@ -311,6 +319,7 @@ PLANE = ("attention.beta=1:4:7", "encoding.amplitude=0:1:6")
 def test_a_cube_is_the_same_in_whatever_order_its_points_came(tmp_path):
     sweep, found = example(*PLANE, failed={4}, pending={7, 30})
     record = cube(sweep, found, 1.0)
+    check_sweep(record)
     shuffled = np.random.default_rng(0).permutation(list(found)).tolist()
     other = cube(sweep, {index: found[index] for index in shuffled}, 1.0)
     assert all(record[name].tobytes() == other[name].tobytes() for name in record.variables)
