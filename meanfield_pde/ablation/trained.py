@@ -33,11 +33,14 @@ if TYPE_CHECKING:
 
     from meanfield_pde.ablation.model import TrainedModel
     from meanfield_pde.arrays import FloatArray, IntArray
+    from meanfield_pde.records import Attribute
 
 __all__ = ["DEPTHS", "KIND", "TEXTS", "TrainedOptions", "Words", "chosen", "trained_study"]
 
 #: The attribute ``kind`` of the record.
 KIND = "trained-ablation"
+#: The attribute ``status`` of a whole record.
+FINISHED = "finished"
 #: What BERT puts before and after a text.
 MARKS = ("[CLS]", "[SEP]")
 #: The shipped file of texts.
@@ -146,7 +149,11 @@ def trained_study(
     began = time.perf_counter()
     model = load_model(options.folder)
     sequences = chosen(model, options)
-    measured, before = _resumed(options, model)
+    kept = _resumed(options, model)
+    if kept is not None and kept.attributes["status"] == FINISHED:
+        return kept
+    measured = [] if kept is None else _measured(kept)
+    began -= 0.0 if kept is None else float(kept.attributes["seconds"])
     work = np.cumsum([0, *(_work(model, sequence) for sequence in sequences)])
     with limited(options.threads or available_cores()):
         for number in range(len(measured), len(sequences)):
@@ -155,7 +162,7 @@ def trained_study(
             gauge = Gauge.of(model.positions[: len(tokens)], options.components, [options.seed, number])
             measured.append(walk(model, tokens, options.variants, options.passes, gauge))
             if options.file is not None:
-                seconds = before + time.perf_counter() - began
+                seconds = time.perf_counter() - began
                 _record(options, model, sequences, measured, seconds).save(options.file, overwrite=True)
         limits = {}
         if options.starts:
@@ -163,8 +170,11 @@ def trained_study(
                 model, options.length, options.starts, options.seed, progress=progress
             )
     progress("done", 1.0)
-    whole = _record(options, model, sequences, measured, before + time.perf_counter() - began)
-    return replace(whole, groups=limits)
+    record = _record(options, model, sequences, measured, time.perf_counter() - began)
+    whole = replace(record, attributes={**record.attributes, "status": FINISHED}, groups=limits)
+    if options.file is not None:
+        whole.save(options.file, overwrite=True)
+    return whole
 
 
 def chosen(model: TrainedModel, options: TrainedOptions) -> list[Words]:
@@ -213,10 +223,10 @@ def _work(model: TrainedModel, sequence: Words) -> float:
     return float(count * (6 * model.dimension + count))
 
 
-def _resumed(options: TrainedOptions, model: TrainedModel) -> tuple[list[dict[str, FloatArray]], float]:
-    """Return what the file holds, and the seconds that it took."""
+def _resumed(options: TrainedOptions, model: TrainedModel) -> Record | None:
+    """Return what the file holds, which must be of this study; None where there is no file."""
     if options.file is None or not options.file.exists():
-        return [], 0.0
+        return None
     record = read(options.file, dict.fromkeys(MEASURES, ("sequence", "variant", "layer")))
     for name, ours in _identity(options, model).items():
         if record.attributes.get(name) != ours:
@@ -224,10 +234,12 @@ def _resumed(options: TrainedOptions, model: TrainedModel) -> tuple[list[dict[st
                 f"{options.file}: holds another study: {name} was {record.attributes.get(name)!r}, now it is "
                 f"{ours!r}; give another file"
             )
-    rows = range(record.sizes["sequence"])
-    return [{name: record[name][row] for name in MEASURES} for row in rows], float(
-        record.attributes["seconds"]
-    )
+    return record
+
+
+def _measured(record: Record) -> list[dict[str, FloatArray]]:
+    """Return the measures of every sequence."""
+    return [{name: record[name][row] for name in MEASURES} for row in range(record.sizes["sequence"])]
 
 
 def _identity(options: TrainedOptions, model: TrainedModel) -> dict[str, str]:
@@ -253,10 +265,10 @@ def _record(
     done = sequences[: len(measured)]
     arrays = {name: np.stack([one[name] for one in measured]) for name in MEASURES}
     depths = {name: depth_of_collapse(arrays[measure]) for name, measure in DEPTHS.items()}
-    attributes = {
+    attributes: dict[str, Attribute] = {
         "title": "Positions in a trained model",
         **_identity(options, model),
-        "status": "finished" if len(done) == len(sequences) else "unfinished",
+        "status": "unfinished",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "seconds": seconds,

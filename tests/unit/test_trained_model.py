@@ -359,6 +359,9 @@ def test_study_goes_on_where_it_was_interrupted(folder, tmp_path):
     assert resumed.attributes["status"] == "finished"
     for name, variable in whole.variables.items():
         np.testing.assert_array_equal(resumed[name], variable.values)
+    again = trained_study(kept, lambda what, _: pytest.fail(what))
+    np.testing.assert_array_equal(again["information"], whole["information"])
+    assert again.attributes["seconds"] == resumed.attributes["seconds"]
     with pytest.raises(InputError, match="holds another study: settings was"):
         trained_study(replace(kept, seed=1))
 
