@@ -140,7 +140,10 @@ def _remote(address: str) -> Iterator[Any]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence Dask, whose messages about workers are told as reasons of points."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "asyncio", "tornado")]
+    import distributed  # noqa: F401 (sets the levels of its loggers)
+
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]
+    loggers = [logging.getLogger(name) for name in (*names, "asyncio", "tornado")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:
@@ -191,18 +194,20 @@ class _Round:
 
     def _outcome(self, future: Any) -> Outcome | None:
         """Outcome of a point; None for one whose worker died, which may have been that of another one."""
-        from distributed import KilledWorker
+        from distributed import CancelledError, KilledWorker
 
         point, _ = self.running.pop(future.key)
-        if future.status in {"cancelled", "lost"}:
-            raise ComputationError("the scheduler of Dask was lost")
-        error = future.exception()
-        if isinstance(error, KilledWorker):
+        try:
+            outcome: Outcome = future.result()
+        except KilledWorker:
             self.suspects.append(point)
             return None
-        if error is not None:  # not even sent, or its outcome was not
+        except CancelledError as error:
+            raise ComputationError("the scheduler of Dask was lost") from error
+        except Exception as error:  # whatever Dask could not do with this point
+            if self.client.status != "running":
+                raise ComputationError(f"the scheduler of Dask was lost ({_first_line(error)})") from error
             return failed(point.index, f"{type(error).__name__}: {error}")
-        outcome: Outcome = future.result()
         return outcome
 
 
