@@ -53,7 +53,7 @@ class Store:
         Raises
         ------
         InputError
-            There is the journal of another sweep, and it may not be replaced, or is being written.
+            There is the journal of another sweep, and it may not be replaced.
         """
         path = journal_of(output)
         if path.exists() and not overwrite:
@@ -61,7 +61,6 @@ class Store:
                 f"{path}: holds the finished points of an interrupted sweep; go on with it (--resume), "
                 "or sweep anew (--overwrite)"
             )
-        discard(path)
         return cls(sweep, Checkpoint(output, _interval(sweep), overwrite=overwrite), {})
 
     @classmethod
@@ -104,11 +103,14 @@ class Store:
         Raises
         ------
         InputError, ComputationError
-            As `Record.save`.
+            As `Record.save`; or another process is writing the journal of this file.
         """
+        path = journal_of(self.checkpoint.path)
+        if self.journal is None:
+            discard(path)  # first, so that it is never beside the cube of another sweep
         self.write(self.known, 0.0)
         if self.journal is None:
-            self.journal = Journal.created(journal_of(self.checkpoint.path), self.sweep.identity)
+            self.journal = Journal.created(path, self.sweep.identity)
 
     def keep(self, batch: list[Outcome], outcomes: Mapping[int, Outcome], seconds: float) -> None:
         """Write finished points into the journal, and all into the cube where it is time.

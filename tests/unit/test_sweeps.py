@@ -279,9 +279,13 @@ def test_a_journal_that_is_left_is_neither_lost_nor_taken_for_another(tmp_path):
         Store.resumed(output, swept("attention.beta=1,3"))
     again = Store.resumed(output, sweep)
     assert again.known == {0: OUTCOMES[1]}
+    anew = Store.fresh(output, sweep, overwrite=True)
+    with pytest.raises(InputError, match="another process is writing"):
+        anew.begin()
     again.close(complete=False)
-    Store.fresh(output, sweep, overwrite=True)
-    assert list(tmp_path.iterdir()) == []
+    anew.begin()
+    anew.close(complete=False)
+    assert Store.resumed(output, sweep).known == {}
 
 
 # The cube
