@@ -111,7 +111,10 @@ def _hidden(setting: Setting, shifts: FloatArray) -> float:
 def _factored(setting: Setting, shifts: FloatArray, tolerance: float, accepted: float) -> Factored | None:
     """Return the factored operator, None where its kernel is not accurate enough or its factors underflow."""
     cover = Cover.of(setting, shifts)
-    found = skeleton(cover, _expected_rank(setting, cover.exponent, tolerance), tolerance, accepted)
+    rank = _expected_rank(setting, cover.exponent, tolerance)
+    if setting.space.points.shape[1] == 2:  # it grows with the digits; elsewhere that is in the formula
+        rank *= math.log(tolerance) / math.log(KERNEL_TOLERANCE)
+    found = skeleton(cover, rank, tolerance, accepted)
     if found is None:
         return None
     factored = Factored(setting, found, shifts)

@@ -117,13 +117,13 @@ class ScatteredField:
         """Tangential velocity of every atom, (atoms, d − 1)."""
         if self.rings is not None:
             return self.rings.velocity(atoms)
-        frame = self.space.frame_at(atoms.places)
-        velocity = np.zeros(frame.shape[:2])
+        frame = None if self.space.fields_by == "frame" else self.space.frame_at(atoms.places)
+        velocity = np.zeros((atoms.masses.size, self.space.frame.shape[1]))
         everyone = np.arange(atoms.masses.size)
         coefficients: FloatArray | None = None
         for head, pairs in zip(self.field.heads, self._pairs, strict=True):
             if pairs is not None and everyone.size <= FEW:
-                velocity += self._paired(pairs, atoms, everyone, frame)
+                velocity += self._paired(pairs, atoms, everyone)
                 continue
             if coefficients is None:
                 coefficients = self.space.analyse_atoms(atoms, self._degree)
@@ -134,12 +134,13 @@ class ScatteredField:
         """F at every atom, (atoms, d − 1), zero without drift."""
         if self.rings is not None:
             return self.rings.drift_at(atoms.places)
-        frame = self.space.frame_at(atoms.places)
         if self.drift is None:
-            return np.zeros(frame.shape[:2])
+            return np.zeros((atoms.masses.size, self.space.frame.shape[1]))
         parts = self._frozen_parts(self.drift)
         values = np.stack([self.space.interpolate(part[None], atoms) for part in parts], axis=1)
-        return values if self.space.fields_by == "frame" else np.einsum("npd,nd->np", frame, values)
+        if self.space.fields_by == "frame":
+            return values
+        return np.asarray(np.einsum("npd,nd->np", self.space.frame_at(atoms.places), values))
 
     def _frozen_parts(self, field: FloatArray) -> FloatArray:
         """Parts of a field (points, d − 1) that may be interpolated: along the frame, or of the vector."""
@@ -147,28 +148,34 @@ class ScatteredField:
             return field.T
         return np.asarray(np.einsum("ip,ipd->di", field, self.space.frame))
 
-    def _paired(self, pairs: Pairs, atoms: Atoms, chosen: IntArray, frame: FloatArray) -> FloatArray:
+    def _paired(self, pairs: Pairs, atoms: Atoms, chosen: IntArray) -> FloatArray:
         """Velocity of the chosen atoms by a head, pair by pair."""
         sums = pairs.sums(atoms, chosen)
         scale = np.exp(sums.offset) if self._unnormalised else 1.0 / sums.total
-        return np.asarray(np.einsum("npd,nd->np", frame[chosen], scale[:, None] * sums.vector))
+        frame = self.space.frame_at(atoms.places[chosen])
+        return np.asarray(np.einsum("npd,nd->np", frame, scale[:, None] * sums.vector))
 
     @property
     def _unnormalised(self) -> bool:
         return self.field.attention.normalization == "none"
 
     def _head_velocity(
-        self, head: HeadField, pairs: Pairs | None, coefficients: FloatArray, atoms: Atoms, frame: FloatArray
+        self,
+        head: HeadField,
+        pairs: Pairs | None,
+        coefficients: FloatArray,
+        atoms: Atoms,
+        frame: FloatArray | None,
     ) -> FloatArray:
-        """Velocity by a head through the grid."""
+        """Velocity by a head through the grid; without a frame components along that of the grid."""
         sums = head.sums(coefficients)
         shape, field = (*sums.field.shape[:2], 1), sums.field
-        if self.space.fields_by != "frame":  # components along a frame that turns are not smooth
+        if frame is not None:  # components along a frame that turns are not smooth
             field = np.einsum("jip,ipd->jid", field, self.space.frame)
         joined = np.concatenate([np.broadcast_to(sums.total[..., None], shape), field], axis=2)
         values, reference = self.space.interpolate_scaled(joined, sums.offset, atoms)
         total, velocity = values[:, 0], values[:, 1:]
-        if self.space.fields_by != "frame":
+        if frame is not None:
             velocity = np.einsum("npd,nd->np", frame, velocity)
         if self._unnormalised:
             scale = np.exp(reference)
@@ -181,7 +188,7 @@ class ScatteredField:
         if chosen.size:
             chosen = np.flatnonzero(~(limit > threshold * self._possible(head, atoms)))
         if chosen.size and pairs is not None:
-            velocity[chosen] = self._paired(pairs, atoms, chosen, frame)
+            velocity[chosen] = self._paired(pairs, atoms, chosen)
         return np.asarray(velocity)
 
     def _possible(self, head: HeadField, atoms: Atoms) -> FloatArray:

@@ -25,8 +25,8 @@ HULL = 128
 CANDIDATES = 2
 #: Factor by which candidates reach beyond the keys.
 MARGIN = 1.05
-#: About how many candidates are keys of spread shifts with all their points.
-GRID = 2000
+#: About how many candidates are keys of spread shifts with all their points: in the plane, and elsewhere.
+PLANE, GRID = 600, 2000
 
 
 def reach(space: Space, shifts: FloatArray) -> float:
@@ -131,7 +131,8 @@ def skeleton(cover: Cover, rank: float, tolerance: float, accepted: float) -> Sk
     Skeletons are kept: they do not depend on the grid, which a run may refine many times.
     """
     rng = np.random.default_rng(5)
-    outer = spread(cover.shifts, max(8, GRID // len(cover.points)))
+    plane = cover.points.shape[1] == 2
+    outer = spread(cover.shifts, max(8, (PLANE if plane else GRID) // len(cover.points)))
     # Slightly too large, so that the keys themselves are a matter of interpolation.
     grid = MARGIN * (outer[:, None] + cover.points).reshape(-1, outer.shape[1])
     count = int(CANDIDATES * rank) + 64
@@ -139,7 +140,7 @@ def skeleton(cover: Cover, rank: float, tolerance: float, accepted: float) -> Sk
         np.concatenate([cover.thickened(grid @ cover.metric.T, rng), cover.queries(rng, count)]),
         np.concatenate([grid, cover.keys(rng, count)]),
     )
-    known = rank if cover.points.shape[1] > 2 else 0.0  # in the plane it is but a bound
+    known = 0.0 if plane else rank  # in the plane it is but a bound
     return fit(start, (cover.queries, cover.keys), cover.largest, (tolerance, accepted), known)
 
 

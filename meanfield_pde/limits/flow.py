@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from meanfield_pde.arrays import FloatArray
+    from meanfield_pde.methods.flow_maps import FlowMap
     from meanfield_pde.problem import Problem
     from meanfield_pde.spaces import Atoms
 
@@ -27,6 +29,9 @@ __all__ = ["Reached", "follow"]
 
 #: Tolerances of the first run: which attractor, not where exactly.
 COARSE = Accuracy(1e-3, 1e-4)
+#: Tolerances of the run that follows, relative to those of the problem: masses of atoms, and places along a
+#: symmetry, are then well within rtol (measured on rings: 1e-3 of it).
+EASED = 30.0
 #: Depths at which the law is examined: the first in units of 1 / largest speed, then each twice the last.
 FIRST, LATEST = 2.0, 2.0**24
 #: Root mean square distance of the tokens of any node from their attractors, radians, from which Newton's
@@ -40,7 +45,12 @@ AT_REST = 1e-7
 SETTLED = 2e-5
 #: Change of the masses of atoms between two depths that is no change.
 SAME_MASS = 1e-9
+#: Distance at which labels of contracted panels move as one, relative to the root of the error of a step:
+#: what they do to the others changes by its square.
+TOGETHER = 0.3
 STEPS = 128
+#: Labels of a node to begin with.
+SPARSE = 32
 #: Tokens that stand for smooth laws where places are vectors, and the coarsest grid that they are taken from:
 #: to tell which attractors, and which share of mass.
 FEW, MANY = (1000, 2), (2000, 3)
@@ -78,11 +88,21 @@ def _reached(still: Problem, coarse: Problem, between: Callable[[float], None]) 
     if fine is not still and _tokens(fine) > MANY[0]:
         # Nodes are so many that each has the tokens of the coarsest grid alone: masses of atoms are known to
         # a percent or so, and one run of low accuracy is as good.
-        return _Run(replace(fine, accuracy=coarse.accuracy), between, exact=True).reached()
-    reached = _Run(thinned(coarse, *FEW) if vectors else coarse, between, exact=False).reached()
+        return _run(replace(fine, accuracy=coarse.accuracy), between, exact=True).reached()
+    reached = _run(thinned(coarse, *FEW) if vectors else coarse, between, exact=False).reached()
     if reached.law.is_map and not reached.law.symmetries:
         return reached
-    return _Run(fine, between, exact=True).reached()
+    return _run(_eased(fine), between, exact=True).reached()
+
+
+def _eased(problem: Problem) -> Problem:
+    """Ease the tolerances of lines; on surfaces few tokens stand for the law anyway."""
+    if problem.space.place:
+        return problem
+    accuracy = problem.accuracy
+    rtol, atol = min(EASED * accuracy.rtol, COARSE.rtol), min(EASED * accuracy.atol, COARSE.atol)
+    eased = replace(accuracy, rtol=max(rtol, accuracy.rtol), atol=max(atol, accuracy.atol))
+    return replace(problem, accuracy=eased)
 
 
 def _tokens(problem: Problem) -> int:
@@ -91,12 +111,27 @@ def _tokens(problem: Problem) -> int:
     return 0 if tokens is None else tokens.masses.size
 
 
+def _run(problem: Problem, between: Callable[[float], None], *, exact: bool) -> _Run:
+    """Begin as the space asks for; on lines labels of contracted panels move as one."""
+    method = begun(problem if problem.space.place else _sparse(problem))
+    method.problem = problem
+    if isinstance(method, Characteristics):
+        method.together = TOGETHER * math.sqrt(method.step_tolerance)
+    return _Run(problem, method, between, exact=exact)
+
+
+def _sparse(problem: Problem) -> Problem:
+    """Begin with as few labels as resolve the initial densities: panels are halved where need be."""
+    return replace(problem, space=problem.space.resized(min(SPARSE, problem.space.resolution)))
+
+
 class _Run:
     """Characteristics, examined at depths that double."""
 
-    def __init__(self, problem: Problem, between: Callable[[float], None], *, exact: bool) -> None:
-        self.problem, self.between, self.exact = problem, between, exact
-        self.method = begun(problem)
+    def __init__(
+        self, problem: Problem, method: FlowMap, between: Callable[[float], None], *, exact: bool
+    ) -> None:
+        self.problem, self.method, self.between, self.exact = problem, method, between, exact
         self.masses: FloatArray | None = None
         self.reason = "its tokens do not come to rest"
 

@@ -47,6 +47,8 @@ ROUNDING = 2.5e-14
 #: Labels that have come closer than so many tolerances of a step move as one: the noise of steps, limited by
 #: stability once labels are contracted, keeps them about one tolerance apart.
 TOGETHER = 10.0
+#: Mass relative to the mean below which the errors of an atom count no less.
+LIGHTEST = 1e-8
 #: Stages of a step.
 STAGES = 12
 
@@ -61,6 +63,9 @@ class Characteristics:
         self.cloud = cloud
         self.depth = depth
         self.step = 0.0
+        #: Distance below which labels of panels that have contracted move as one, for those whom the law
+        #: matters, not where each label is.
+        self.together = 0.0
         self.counts = (0, 0, 0)
         self.field = problem.scattered()
         self._stepper: DOP853 | None = None
@@ -82,9 +87,17 @@ class Characteristics:
         return max(PANEL_SHARE * self.problem.accuracy.rtol, FINEST_PANEL, rounding)
 
     @property
-    def _step_tolerance(self) -> float:
+    def step_tolerance(self) -> float:
         """Error of an angle that a step may make."""
         return max(STEP_SHARE * self.problem.accuracy.rtol, FINEST_STEP)
+
+    @property
+    def _tolerances(self) -> float | FloatArray:
+        """Error of every atom that a step may make; of the law alone, light atoms count less."""
+        if not self.together:
+            return self.step_tolerance
+        share = np.abs(self.cloud.masses) / np.abs(self.cloud.masses).mean()
+        return np.asarray(self.step_tolerance / np.sqrt(np.clip(share, LIGHTEST, 1.0)))
 
     def rate(self, depth: float, positions: FloatArray) -> FloatArray:  # noqa: ARG002 (as scipy calls it)
         """Velocity of every atom."""
@@ -125,12 +138,20 @@ class Characteristics:
         self.depth = float(stepper.t)
         self.step = float(max(stepper.h_abs, proposed) if cut else stepper.h_abs)
         stepper.h_abs = self.step
-        merged = moved.merged(TOGETHER * self._step_tolerance)
+        merged = self._merged(moved)
         early = self._early(moved, unresolved)
         if early.any():
             return self._refined(merged, early)
         self._go_on_with(merged)
         return None
+
+    def _merged(self, cloud: Cloud) -> Cloud:
+        """Join labels that have come together for good."""
+        least = TOGETHER * self.step_tolerance
+        if cloud.labels.panels is None:
+            return cloud.merged(max(least, self.together))
+        merged = cloud.merged(least)
+        return merged.condensed(self.together) if self.together > least else merged
 
     def _early(self, cloud: Cloud, unresolved: FloatArray) -> BoolArray:
         """Tell which panels to halve before they must be: those heavy enough for it to come to that."""
@@ -147,7 +168,7 @@ class Characteristics:
             self.cloud.positions,
             stop,
             rtol=ROUNDING,
-            atol=self._step_tolerance,
+            atol=self._tolerances,
             first_step=min(self.step, stop - self.depth) if self.step > 0.0 else None,
         )
         if self.step > 0.0:
@@ -165,7 +186,10 @@ class Characteristics:
         """Return what every panel leaves out, relative to what it may."""
         if cloud.labels.panels is None:
             return np.zeros(0)
-        return cloud.unresolved() / self.tolerance
+        unresolved = cloud.unresolved() / self.tolerance
+        if self.together > 0.0:  # by up to three intervals the atoms of a contracted panel may differ
+            unresolved[cloud.contracted(3.0 * self.together)] = 0.0
+        return unresolved
 
     def _refined(self, cloud: Cloud, chosen: BoolArray) -> Reason | None:
         """Halve the chosen panels; "guard" when there would be more atoms than allowed."""

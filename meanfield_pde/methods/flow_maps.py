@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from meanfield_pde.problem import Problem
 
-__all__ = ["begun", "restored", "restored_state"]
+__all__ = ["FlowMap", "begun", "restored", "restored_state"]
 
 FlowMap = Characteristics | EmbeddedCharacteristics
 

@@ -182,6 +182,32 @@ class Cloud:
         atom[order] = target[run]
         return _gathered(self.labels, atom[self.group], self.places)
 
+    def contracted(self, distance: float) -> BoolArray:
+        """Tell which panels have become narrower than ``distance``, and much narrower than they were."""
+        panels = self.labels.panels
+        if panels is None:
+            return np.zeros(0, dtype=bool)
+        narrow = np.ptp(self.panel_places, axis=1)
+        return np.asarray((narrow < distance) & (narrow <= CONTRACTION * (panels.right - panels.left)))
+
+    def condensed(self, distance: float) -> Cloud:
+        """Join atoms of contracted panels that lie in the same interval of length ``distance``.
+
+        Centres of mass stay: what the others feel changes by the square of the distance.
+        """
+        narrow = np.repeat(self.contracted(distance), ORDER)
+        if not narrow.any():
+            return self
+        members = np.flatnonzero(np.bincount(self.group, weights=narrow))
+        interval = np.floor((self.positions[members] % TURN) / distance)
+        rows = self.labels.rows[self._first[members]]
+        joined = np.unique(np.stack([rows, interval]), axis=1, return_inverse=True)[1].ravel()
+        if joined.max() + 1 == members.size:
+            return self
+        key = np.arange(self.positions.size)
+        key[members] = self.positions.size + joined
+        return _gathered(self.labels, key[self.group], self.places)
+
     def stored(self) -> Cloud:
         """Return the same cloud in little memory."""
         group: Any = self.group.astype(np.int32)

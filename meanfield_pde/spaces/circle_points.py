@@ -25,6 +25,8 @@ TURN = 2.0 * math.pi
 COINCIDENT = 1e-100
 #: Barycentric weights (−1)^k C(p − 1, k) of equispaced points.
 BARYCENTRIC = np.array([(-1.0) ** k * math.comb(STENCIL - 1, k) for k in range(STENCIL)])
+#: Places of the points of a stencil, from the one at or before the angle.
+OFFSETS = np.arange(STENCIL) - (STENCIL // 2 - 1.0)
 
 
 @summing_kernel
@@ -56,7 +58,7 @@ def atoms_spectrum(angles: FloatArray, masses: FloatArray, starts: IntArray, deg
     return result
 
 
-@kernel
+@summing_kernel
 def stencil(angle: float, points: int, weights: FloatArray) -> int:
     """Write the Lagrange weights of the grid points about an angle, and return the index of the first."""
     place = angle / TURN
@@ -71,10 +73,11 @@ def stencil(angle: float, points: int, weights: FloatArray) -> int:
         return first
     total = 0.0
     for k in range(STENCIL):
-        weights[k] = BARYCENTRIC[k] / (beyond - (k - before))
+        weights[k] = BARYCENTRIC[k] / (beyond - OFFSETS[k])
         total += weights[k]
+    scale = 1.0 / total
     for k in range(STENCIL):
-        weights[k] /= total
+        weights[k] *= scale
     return first
 
 
@@ -95,6 +98,22 @@ def interpolated(values: FloatArray, angles: FloatArray, starts: IntArray) -> Fl
 
 
 @kernel
+def _window(values: FloatArray, exponents: FloatArray, first: int, window: FloatArray) -> float:
+    """Write Σ value e^{exponent − highest} at the points from ``first`` on; return the highest exponent."""
+    points, functions = values.shape
+    highest = -np.inf
+    for k in range(STENCIL):
+        highest = max(highest, exponents[(first + k) % points])
+    for k in range(STENCIL):
+        place = (first + k) % points
+        below = exponents[place] - highest
+        scale = 1.0 + below if below > NEARLY_EQUAL else np.exp(below)
+        for c in range(functions):
+            window[c, k] = values[place, c] * scale
+    return highest
+
+
+@summing_kernel
 def scaled_interpolation(
     values: FloatArray, exponents: FloatArray, angles: FloatArray, starts: IntArray
 ) -> tuple[FloatArray, FloatArray]:
@@ -114,20 +133,19 @@ def scaled_interpolation(
     """
     points, functions = values.shape[1], values.shape[2]
     result, reference = np.zeros((angles.size, functions)), np.empty(angles.size)
-    weights = np.empty(STENCIL)
+    weights, window = np.empty(STENCIL), np.empty((functions, STENCIL))
     for j in range(starts.size - 1):
         row, powers = j if values.shape[0] > 1 else 0, j if exponents.shape[0] > 1 else 0
+        known, highest = -points, 0.0
         for n in range(starts[j], starts[j + 1]):
             first = stencil(angles[n], points, weights)
-            highest = -np.inf
-            for k in range(STENCIL):
-                highest = max(highest, exponents[powers, (first + k) % points])
+            if first != known:  # tokens of a row come in order: many have the same points about them
+                highest = _window(values[row], exponents[powers], first, window)
+                known = first
             reference[n] = highest
-            for k in range(STENCIL):
-                place = (first + k) % points
-                power = exponents[powers, place]
-                below = power - highest
-                weight = weights[k] * (1.0 + below if below > NEARLY_EQUAL else np.exp(below))
-                for c in range(functions):
-                    result[n, c] += weight * values[row, place, c]
+            for c in range(functions):
+                total = 0.0
+                for k in range(STENCIL):
+                    total += weights[k] * window[c, k]
+                result[n, c] = total
     return result, reference

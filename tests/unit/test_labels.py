@@ -145,3 +145,31 @@ def test_tokens_cannot_be_halved():
     labels = Labels.of_tokens(np.zeros(1), np.ones(1), np.array([0, 1]))
     with pytest.raises(ValueError, match="cannot be refined"):
         Cloud.start(labels).halved(np.ones(1, dtype=bool))
+
+
+def contracted_panels(rng):
+    """Panels of three rows of which some have come together to a point, and the size of those."""
+    labels = Labels.of_panels(panels := Panels.even(3, 4, TURN), np.full((12, ORDER), 1.0 / TURN), 3)
+    narrow = rng.random(12) < 0.6
+    centres = rng.uniform(-TURN, TURN, 12)
+    centres[1::4] = centres[::4] + 1e-7  # two panels of a row at the same place
+    places = centres[:, None] + np.where(narrow, TIGHT, 1e-2)[:, None] * rng.uniform(-1.0, 1.0, (12, ORDER))
+    assert panels.row.size == 12
+    return Cloud.start(labels).at(places.ravel()), narrow
+
+
+@given(seed=SEEDS)
+def test_contracted_panels_move_as_few_atoms_about_the_same_centres(seed):
+    cloud, narrow = contracted_panels(np.random.default_rng(seed))
+    distance = 1e-5
+    assert np.array_equal(cloud.contracted(distance), narrow)
+    assert np.array_equal(cloud.contracted(2.0), narrow)  # others are not much narrower than they were
+    assert not cloud.contracted(TIGHT / 2.0).any()
+    joined = cloud.condensed(distance)
+    # An interval may end within a cluster: two atoms then; labels of wide panels keep their own.
+    assert joined.positions.size <= 2 * np.count_nonzero(narrow) + ORDER * np.count_nonzero(~narrow)
+    assert np.array_equal(joined.labels.rows, joined.atoms.rows[joined.group])
+    assert np.abs(joined.places - cloud.places).max() <= distance
+    moments = [one.atoms.sums(np.exp(1j * one.positions)) for one in (cloud, joined)]
+    assert np.abs(moments[0] - moments[1]).max() <= distance**2
+    assert joined.condensed(distance).positions.size == joined.positions.size
