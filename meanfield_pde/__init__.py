@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from meanfield_pde.errors import ComputationError as ComputationError
     from meanfield_pde.errors import InputError as InputError
     from meanfield_pde.evolution import solve as solve
+    from meanfield_pde.finite.run import Particles as Particles
+    from meanfield_pde.finite.run import particles as particles
     from meanfield_pde.problem import Problem as Problem
     from meanfield_pde.results import Bifurcation as Bifurcation
     from meanfield_pde.results import Limit as Limit
@@ -49,6 +51,8 @@ _HOMES = {
     "Limit": "meanfield_pde.results",
     "Bifurcation": "meanfield_pde.results",
     "solve": "meanfield_pde.evolution",
+    "Particles": "meanfield_pde.finite.run",
+    "particles": "meanfield_pde.finite.run",
     "Problem": "meanfield_pde.problem",
     "Solution": "meanfield_pde.solution",
     "Sweep": "meanfield_pde.sweeps.result",
@@ -67,6 +71,7 @@ __all__ = [
     "InputError",
     "Limit",
     "LimitError",
+    "Particles",
     "Problem",
     "Solution",
     "Sweep",
@@ -78,6 +83,7 @@ __all__ = [
     "limit",
     "load",
     "open",
+    "particles",
     "solve",
     "sweep",
 ]
