@@ -5,9 +5,11 @@ import os
 import sys
 
 COMMANDS = (
+    "convergence",
     "integrators",
     "methods",
     "notebook",
+    "particles",
     "peers",
     "positions",
     "ring",
@@ -15,6 +17,7 @@ COMMANDS = (
     "surfaces",
     "tokens",
     "transforms",
+    "verify",
 )
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 

@@ -113,13 +113,17 @@ def _contender_cells(found: Measurement) -> list[str]:
 
 def machine() -> str:
     """Return one line on what the numbers were measured with."""
+    versions = f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
+    threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
+    return f"Measured with {threads} thread(s) on {processor()}, {versions}."
+
+
+def processor() -> str:
+    """Return the model of the processor, where the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    model = models[0] if models else platform.processor()
-    versions = f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
-    threads = os.environ.get("OMP_NUM_THREADS", str(os.cpu_count()))
-    return f"Measured with {threads} thread(s) on {model}, {versions}."
+    return models[0] if models else platform.processor()
 
 
 def write(report: str, path: Path = REPORT, markers: tuple[str, str] = MARKERS) -> None:
