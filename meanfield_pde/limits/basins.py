@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from meanfield_pde.attention.rings import RingField
     from meanfield_pde.attention.scattered import ScatteredField
 
-__all__ = ["attracted"]
+__all__ = ["attracted", "lone"]
 
 #: Grid points, at least, on which the zeros of the velocity are bracketed; for every degree of a kernel.
 FINEST, PER_DEGREE = 1024, 8
@@ -64,6 +64,19 @@ def attracted(field: ScatteredField, atoms: Atoms) -> tuple[Atoms, FloatArray] |
         masses.append(shares)
         starts.append(starts[-1] + shares.size)
     return Atoms(np.concatenate(places), np.concatenate(masses), np.array(starts, dtype=np.intp)), distances
+
+
+def lone(field: ScatteredField, atoms: Atoms) -> bool:
+    """Whether the frozen velocity of every node has a single attractor: all tokens but one go there."""
+    angles, velocity = _velocity(field, atoms)
+    for row in velocity:
+        found = _zeros(angles, row, 2.0 * np.pi)
+        if found is None:
+            return False
+        places = found[0] if field.rings is None else _images_joined(folded(found[0]), found[0])[0]
+        if places.size != 1:
+            return False
+    return True
 
 
 def _velocity(field: ScatteredField, atoms: Atoms) -> tuple[FloatArray, FloatArray]:

@@ -10,8 +10,9 @@ from meanfield_pde.attention import Alibi, Attention, Head, Prompt, Within
 from meanfield_pde.drift import harmonics
 from meanfield_pde.errors import ComputationError
 from meanfield_pde.initial import Initial, Tokens
-from meanfield_pde.limits import flow, tokens
-from meanfield_pde.limits.flow import follow
+from meanfield_pde.limits import runs, tokens
+from meanfield_pde.limits.basins import lone
+from meanfield_pde.limits.flow import COARSE, follow
 from meanfield_pde.limits.law import polished
 from meanfield_pde.problem import Problem
 from meanfield_pde.spaces.circle import Circle
@@ -232,6 +233,34 @@ def test_without_encoding_the_map_is_constant():
     assert distance(law.places, law.places[0]) < 1e-12
 
 
+# Short runs
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_labels_that_are_not_refined_find_the_same_map(seed):
+    """Where short runs of different numbers of labels agree, the run that refines them does, too."""
+    rng = np.random.default_rng(seed)
+    nu = auxiliary.uniform(int(rng.integers(6, 40)))
+    noise = 0.1 * rng.standard_normal((nu.nodes.size, 2))
+    shifts = encodings.ring(nu.nodes, rng.uniform(1.0, 2.0), 2) + noise
+    code = encodings.additive(shifts)
+    problem = replace(problem_of(plain(rng.uniform(0.5, 4.0), nu, code), SMOOTH), accuracy=COARSE)
+    short = [runs.brief(problem, share, lambda _: None) for share in (1.0, 1.5)]
+    found = [one.reached.law.places for one in short if one is not None and one.lone]
+    assert len(found) == 2, "the test is of problems that short runs can decide"
+    assert distance(*found) < PROMISED
+    assert distance(runs.run(problem, lambda _: None).reached().law.places, found[0]) < PROMISED
+
+
+@pytest.mark.parametrize("name", list(SEVERAL))
+def test_short_runs_leave_several_atoms_to_others(name):
+    problem = replace(SEVERAL[name], accuracy=COARSE)
+    short = runs.brief(problem, 1.0, lambda _: None)
+    assert short is None or (not short.lone and short.reached.by_history)
+    law = follow(problem).law
+    assert not lone(problem.scattered(), law.atoms)
+
+
 # Several atoms
 
 
@@ -267,7 +296,7 @@ def test_what_does_not_move_has_no_limit():
 
 def test_what_rotates_has_no_limit(monkeypatch):
     """A drift that turns everything for ever: given up at a depth, lowered here, with the reason."""
-    monkeypatch.setattr(flow, "LATEST", 64.0)
+    monkeypatch.setattr(runs, "LATEST", 64.0)
     problem = problem_of(plain(2.0, auxiliary.uniform(2)), drift=harmonics((3.0,)))
     with pytest.raises(ComputationError, match=r"no limit map up to depth .*: .*(attractor|rest|stall)"):
         follow(problem)

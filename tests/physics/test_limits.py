@@ -8,7 +8,7 @@ import xarray
 from scipy import special
 
 import meanfield_pde as mf
-from meanfield_pde.limits import flow
+from meanfield_pde.limits import runs
 
 #: What is promised: residuals; places of limit maps; distances of two of them, by a search for W₂².
 RESIDUAL, PLACES, DISTANCE = 1e-12, 1e-8, 1e-7
@@ -233,7 +233,7 @@ def test_the_uniform_law_has_no_limit_without_noise():
 
 def test_rotating_tokens_have_no_limit(monkeypatch):
     """Given up sooner than by default."""
-    monkeypatch.setattr(flow, "LATEST", 32.0)
+    monkeypatch.setattr(runs, "LATEST", 32.0)
     problem = mf.load("mode-collapse", {"token.resolution": 64, **STILL, **TURNING})
     with pytest.raises(mf.LimitError, match="there is no limit map up to depth") as caught:
         mf.limit(problem)
