@@ -241,8 +241,8 @@ def test_labels_that_are_not_refined_find_the_same_map(seed):
     """Where short runs of different numbers of labels agree, the run that refines them does, too."""
     rng = np.random.default_rng(seed)
     nu = auxiliary.uniform(int(rng.integers(6, 40)))
-    noise = 0.1 * rng.standard_normal((nu.nodes.size, 2))
-    shifts = encodings.ring(nu.nodes, rng.uniform(1.0, 2.0), 2) + noise
+    shifts = encodings.ring(nu.nodes, rng.uniform(1.0, 2.0), 2)
+    shifts = shifts + 0.1 * rng.standard_normal(shifts.shape)
     code = encodings.additive(shifts)
     problem = replace(problem_of(plain(rng.uniform(0.5, 4.0), nu, code), SMOOTH), accuracy=COARSE)
     short = [runs.brief(problem, share, lambda _: None) for share in (1.0, 1.5)]
