@@ -32,6 +32,8 @@ MethodName = Literal["auto", "spectral", "finite-volume", "characteristics"]
 
 #: Grid points in the shortest wave of a drift that is interpolated, what may be left out, the finest grid.
 DRIFT_POINTS, DRIFT_ERROR, DRIFT_GRID = 24, 1e-13, 2**14
+#: The finest grid of a drift on surfaces, where grids have as many points as the square of this.
+DRIFT_SURFACE = 2**9
 #: Truncation of kernels off the line, as a share of rtol.
 KERNEL_SHARE = 1e-3
 
@@ -161,7 +163,8 @@ class Problem:
 
         space = kernel_space(self.space, self.attention)
         self.equation(space)  # refuses a drift that does not fit
-        while not self._drift_is_resolved(space) and space.resolution < DRIFT_GRID:
+        finest = DRIFT_SURFACE if space.place else DRIFT_GRID
+        while not self._drift_is_resolved(space) and space.resolution < finest:
             space = space.resized(2 * space.resolution)
         equation = self.equation(space)
         return ScatteredField(equation.attention, equation.drift)
@@ -174,6 +177,8 @@ class Problem:
         if space.is_line and space.fields_by == "points":  # its potential is smooth, it is not at the poles
             sizes = np.abs(space.divergence(drift)[1:]) / np.sqrt(space.eigenvalues[1:])
             return bool((sizes * space.tail_weights()[1:]).max() <= DRIFT_ERROR * sizes.max())
-        spectrum = np.abs(space.analyse(drift.T))
+        # Components along a frame that turns are not smooth where it has no direction, vectors are.
+        parts = drift.T if space.fields_by == "frame" else np.einsum("ip,ipd->di", drift, space.frame)
+        spectrum = np.abs(space.analyse(parts))
         high = spectrum * (np.sqrt(space.eigenvalues) > space.resolution / DRIFT_POINTS)
         return bool(high.max() <= DRIFT_ERROR * spectrum.max())

@@ -195,14 +195,21 @@ class _HeadPairs:
     ) -> None:
         """Add what the tokens themselves contribute to the derivatives."""
         weight, direction, centre = terms
+        scores = None if parts.jacobian is None else _products(self.queries[chosen], self.tangents)
+        moments = np.empty((*direction.shape[:2], self.keys.shape[1]))
         for p in range(direction.shape[1]):
             along = direction[:, p] @ self.values.T
             along -= centre[:, p, None]
             along *= weight
-            for q in range(direction.shape[1]):
-                felt = np.einsum("nd,nd->n", along @ self.keys, self.turned[chosen, q])
-                parts.local[chosen, p, q] += felt
-                if parts.jacobian is not None:
-                    block = along * (self.queries[chosen] @ self.tangents[:, q].T)
-                    block += weight * (direction[:, p] @ self.moves[:, q].T)
-                    parts.jacobian[chosen, p, :, q] += block
+            moments[:, p] = along @ self.keys
+            if parts.jacobian is not None and scores is not None:
+                block = weight[:, :, None] * _products(direction[:, p], self.moves)
+                block += along[:, :, None] * scores
+                parts.jacobian[chosen, p] += block
+        parts.local[chosen] += moments @ self.turned[chosen].swapaxes(1, 2)
+
+
+def _products(vectors: FloatArray, tangents: FloatArray) -> FloatArray:
+    """Inner products of vectors (n, d) with tangents (tokens, d − 1, d), (n, tokens, d − 1)."""
+    flat = tangents.reshape(-1, tangents.shape[2])
+    return np.asarray((vectors @ flat.T).reshape(len(vectors), *tangents.shape[:2]))

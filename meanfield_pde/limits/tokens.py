@@ -23,6 +23,7 @@ from meanfield_pde.attention.scattered import largest_exponent
 from meanfield_pde.energies import scattered_energy
 from meanfield_pde.observables import scattered_attention_entropy
 from meanfield_pde.spaces import Atoms
+from meanfield_pde.spaces.base import surface
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,12 +86,16 @@ class TokenSystem:
         rows = np.repeat(np.arange(self.starts.size - 1), np.diff(self.starts))
         return np.asarray(self.problem.auxiliary.weights[rows] * self.masses)
 
-    @cached_property
+    @property
     def is_dense(self) -> bool:
         """Whether all pairs are summed."""
+        return self.masses.size * self.tangents <= DENSE and self._has_slopes
+
+    @cached_property
+    def _has_slopes(self) -> bool:
+        """Whether derivatives can be summed pair by pair."""
         own = any(head.kernel is not None for head in self.problem.attention.heads)
-        paired = self.problem.space.fields_by != "points"
-        return self.masses.size * self.tangents <= DENSE and paired and not own
+        return self.problem.space.fields_by != "points" and not own
 
     @property
     def has_grid(self) -> bool:
@@ -162,16 +167,25 @@ class TokenSystem:
         steps: FloatArray,
         size: float,
     ) -> FloatArray:
-        return function(self.problem.space.moved(places, size * steps))
+        space = self.problem.space
+        moved = space.moved(places, size * steps)
+        if self.tangents == 1:
+            return function(moved)
+        vectors = self._embedded(moved, function(moved))
+        return np.asarray(np.einsum("npd,nd->np", space.frame_at(places), vectors))
+
+    def _embedded(self, places: FloatArray, along: FloatArray) -> FloatArray:
+        """Vectors (atoms, d) of components (atoms, tangents) along the frames, which may turn, or jump."""
+        return np.asarray(np.einsum("np,npd->nd", along, self.problem.space.frame_at(places)))
 
     def velocity(self, places: FloatArray) -> FloatArray:
         """v, (atoms · tangents,)."""
-        if self.is_dense:
+        if self.is_dense and self.has_grid:
             return self.linearised(places).velocity.ravel()
         return self._attracted(self.atoms(places)).ravel()
 
     def _attracted(self, atoms: Atoms) -> FloatArray:
-        """Velocities (atoms, tangents) of any atoms, where they are too many for derivatives of all pairs."""
+        """Velocities (atoms, tangents) of any atoms, without derivatives."""
         if self.has_grid:
             return self.field.velocity(atoms)
         vectors = self._pairs(atoms).vectors(atoms.places)
@@ -185,6 +199,8 @@ class TokenSystem:
                 raise ValueError("tokens: no Jacobian was computed")
             return matrix
 
+        frame = None if self.tangents == 1 else self.problem.space.frame_at(places)
+
         def product(direction: FloatArray) -> FloatArray:
             direction = np.ravel(direction)
             size = float(np.abs(direction).max())
@@ -193,24 +209,31 @@ class TokenSystem:
             unit = direction / size
 
             def velocity(step: float) -> FloatArray:
-                return self._along(places, self.moved(places, step * unit))
+                return self._along(frame, self.moved(places, step * unit))
 
             return _difference(velocity, self._step) * size
 
         count = self.masses.size * self.tangents
         return LinearOperator((count, count), matvec=product, dtype=np.float64)
 
-    def _along(self, places: FloatArray, moved: FloatArray) -> FloatArray:
-        """Velocity at places nearby, along the frames of these: those of the others may turn, or jump."""
-        if self.tangents == 1:
+    def _along(self, frame: FloatArray | None, moved: FloatArray) -> FloatArray:
+        """Velocity at places nearby, along given frames."""
+        if frame is None:
             return self.velocity(moved)
-        space = self.problem.space
-        own = self.velocity(moved).reshape(-1, self.tangents)
-        vectors = np.einsum("np,npd->nd", own, space.frame_at(moved))
-        return np.asarray(np.einsum("npd,nd->np", space.frame_at(places), vectors).ravel())
+        return np.asarray(np.einsum("npd,nd->np", frame, self._vectors(moved)).ravel())
+
+    def _vectors(self, places: FloatArray) -> FloatArray:
+        """Velocities as vectors of the embedding, (atoms, d)."""
+        if self.has_grid:
+            return self._embedded(places, self.velocity(places).reshape(-1, self.tangents))
+        vectors = self._pairs(self.atoms(places)).vectors(places)
+        return surface(self.problem.space).project(places, vectors)
 
     def scale(self, places: FloatArray) -> float:
         """Length of the longest attention vector, one at least: residuals are relative to it."""
+        if not self.has_grid:
+            lengths = np.linalg.norm(self._pairs(self.atoms(places)).vectors(places), axis=1)
+            return max(1.0, float(lengths.max()))
         if self.is_dense:
             return max(1.0, float(self.linearised(places).length.max()))
         return max(1.0, float(np.abs(self.velocity(places)).max()))
@@ -234,7 +257,8 @@ class TokenSystem:
 
     def _local(self, places: FloatArray) -> FloatArray:
         """∂_xV in the frozen field, (atoms, tangents, tangents)."""
-        return self.linearised(places).local if self.is_dense else self._frozen_slope(places)
+        exact = self.is_dense or (self._has_slopes and not self.has_grid)
+        return self.linearised(places).local if exact else self._frozen_slope(places)
 
     def _frozen_slope(self, places: FloatArray) -> FloatArray:
         """∂_xV by differences: probes of vanishing mass beside every atom do not change the field."""

@@ -118,11 +118,8 @@ class Hypersphere:
 
     def frame_at(self, places: FloatArray) -> FloatArray:
         """Images of e_2, …, e_d under the reflection that takes ∓e_1 to x, (n, d − 1, d): for small d."""
-        sign = np.where(places[:, 0] > 0.0, -1.0, 1.0)
-        normal = places.copy()
-        normal[:, 0] -= sign
+        normal, scale = _mirror(places)
         frame = np.tile(np.eye(self.dimension)[1:], (len(places), 1, 1))
-        scale = 2.0 / (normal**2).sum(axis=1)
         return np.asarray(frame - (scale[:, None] * normal[:, 1:])[:, :, None] * normal[:, None, :])
 
     def normals_at(self, places: FloatArray) -> FloatArray:
@@ -130,8 +127,12 @@ class Hypersphere:
         return np.repeat(places[:, None], self.dimension - 1, axis=1)
 
     def moved(self, places: FloatArray, steps: FloatArray) -> FloatArray:
-        """Normalise x + Σ step_p τ_p."""
-        return self.retract(places + np.einsum("np,npd->nd", steps, self.frame_at(places)))
+        """Normalise x + Σ step_p τ_p, without laying out the frame."""
+        normal, scale = _mirror(places)
+        along = scale * np.einsum("np,np->n", normal[:, 1:], steps)
+        vectors = -along[:, None] * normal
+        vectors[:, 1:] += steps
+        return self.retract(places + vectors)
 
     def apart(self, first: FloatArray, second: FloatArray) -> float:
         """Rotate by the matrix of the least squares (Kabsch), which may also reflect."""
@@ -315,3 +316,10 @@ class Hypersphere:
     def tail_weights(self) -> FloatArray:
         """Raise InputError."""
         self._no_density("tail_weights")
+
+
+def _mirror(places: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return normals n (places, d) of mirrors that take ∓e_1 to x, and 2/|n|²: v goes to v − 2⟨n,v⟩n/|n|²."""
+    normal = places.copy()
+    normal[:, 0] += np.where(places[:, 0] > 0.0, 1.0, -1.0)
+    return normal, 2.0 / (normal**2).sum(axis=1)

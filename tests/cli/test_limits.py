@@ -316,6 +316,39 @@ def test_compare_with_a_limit(run, solved):
     assert (solved / "limit.h5").read_bytes() == before
 
 
+def test_compare_with_a_limit_on_a_torus_of_one_angle(run, case):  # noqa: ARG001
+    """Files tell the dimension of the embedding, which for one angle is that of the circle."""
+    torus = ("--set", 'token.space="torus"', "--set", "token.dimension=1", "--quiet", "-o")
+    assert run("solve", "case.toml", *torus, "torus.h5").status == 0
+    assert run("limit", "case.toml", *torus, "limit.h5").status == 0
+    beside = json.loads(run("compare", "torus.h5", "limit.h5", "--json").out)
+    alone = json.loads(run("compare", "torus.h5", "--json").out)
+    assert beside["w2"] == pytest.approx(alone["w2"], abs=1e-9)  # as on the circle
+
+
+def test_compare_refuses_another_space(run, case):
+    """Tokens on a sphere of many dimensions and zonal laws there share a grid, not their places."""
+    assert run("solve", "orthonormal-tokens", "--quiet", "-o", "tokens.h5").status == 0
+    zonal = ("--set", "token.dimension=8", "--set", "token.resolution=31", "--quiet", "-o", "zonal.h5")
+    assert run("limit", "zonal-collapse", *zonal).status == 0
+    before = (case / "tokens.h5").read_bytes()
+    outcome = run("compare", "tokens.h5", "zonal.h5")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err == (
+        "meanfield-pde: compare: solution and limit must live on the same space, "
+        "got sphere in R^8 and zonal in R^8\n"
+    )
+    assert (case / "tokens.h5").read_bytes() == before
+
+
+def test_single_tokens_have_no_branches(run, case):
+    flags = ("--parameter", "attention.beta", "--from", "0.5", "--to", "2", "-o", "branches.h5")
+    outcome = run("bifurcation", "orthonormal-tokens", *flags)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "branches of single tokens on a sphere of dimension 8 are not available" in outcome.err
+    assert not (case / "branches.h5").exists()
+
+
 def test_compare_says_which_data_it_misses(run, solved):
     """The configuration in a file names data files; those are not in it."""
     solution = mf.open(solved / "out.h5").record

@@ -462,6 +462,18 @@ def test_initial_tables(files):
             config.initial_table(started(dataset), nodes)
 
 
+def test_single_tokens_take_neither_noise_nor_methods_of_densities():
+    tokens = {"initial__kind": "points", "initial__angles": [0.0, 1.0]}
+    assert loads(**tokens, noise__sigma=0.0, solver__method="characteristics").initial.kind == "points"
+    with pytest.raises(InputError, match=r"\[noise\] sigma .*must be 0 for single tokens .*, got 0.1"):
+        loads(**tokens, noise__sigma=0.1)
+    for method in ("spectral", "finite-volume"):
+        with pytest.raises(
+            InputError, match=rf'\[solver\] method .*must be .* for single tokens .*"{method}"'
+        ):
+            loads(**tokens, noise__sigma=0.0, solver__method=method)
+
+
 # --- memory ---
 
 
