@@ -17,9 +17,10 @@ import numpy as np
 from scipy.integrate import DOP853
 
 from meanfield_pde.methods.base import STEADY_DEGREE
-from meanfield_pde.methods.label_state import LabelState, cloud_content, observe, restored_cloud, trajectories
+from meanfield_pde.methods.label_state import observe, saved, trajectories
 from meanfield_pde.methods.labels import Cloud
 from meanfield_pde.methods.quadrature import initial_labels
+from meanfield_pde.methods.saved_labels import LabelState
 from solvers.panels import ORDER
 
 if TYPE_CHECKING:
@@ -201,10 +202,10 @@ class Characteristics:
         self.cloud = finer
         return None
 
-    def state(self) -> LabelState:
+    def state(self) -> LabelState[Cloud]:
         """Return the labels and their diagnostics."""
         diagnostics = observe(self.problem, self.field, self.cloud)
-        return LabelState.of(self.problem, self.cloud, self.depth, diagnostics)
+        return saved(self.problem, self.cloud, self.depth, diagnostics)
 
     def change(self) -> float:
         """Largest rate of a low Fourier coefficient."""
@@ -217,7 +218,7 @@ class Characteristics:
     def memory(self) -> dict[str, Any]:
         """Labels, atoms, step and counts."""
         return {
-            "cloud": cloud_content(self.cloud),
+            "cloud": self.cloud.content(),
             "depth": self.depth,
             "step": self.step,
             "counts": list(self.counts),
@@ -226,7 +227,7 @@ class Characteristics:
     @classmethod
     def restored(cls, problem: Problem, memory: Mapping[str, Any]) -> Characteristics:
         """Invert ``memory``."""
-        method = cls(problem, restored_cloud(memory["cloud"]), float(memory["depth"]))
+        method = cls(problem, Cloud.restored(memory["cloud"]), float(memory["depth"]))
         method.step = float(memory["step"])
         accepted, rejected, evaluations = memory["counts"]
         method.counts = (int(accepted), int(rejected), int(evaluations))

@@ -20,7 +20,8 @@ from scipy.integrate import DOP853
 from meanfield_pde.methods.base import STEADY_DEGREE
 from meanfield_pde.methods.embedded_cloud import EmbeddedCloud, initial_cloud
 from meanfield_pde.methods.embedded_field import EmbeddedField
-from meanfield_pde.methods.embedded_state import EmbeddedState, observe, trajectories
+from meanfield_pde.methods.embedded_state import observe, saved, trajectories
+from meanfield_pde.methods.saved_labels import LabelState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -156,9 +157,9 @@ class EmbeddedCharacteristics:
         self._stepper = stepper
         return stepper
 
-    def state(self) -> EmbeddedState:
+    def state(self) -> LabelState[EmbeddedCloud]:
         """Return the labels and their diagnostics."""
-        return EmbeddedState.of(self.problem, self.cloud, self.depth, observe(self.field.on(self.cloud)))
+        return saved(self.problem, self.cloud, self.depth, observe(self.field.on(self.cloud)))
 
     def change(self) -> float:
         """Largest mean speed of a node, times 8: of the waves cos kα of angles α to any point, k up to 8."""
@@ -188,7 +189,7 @@ class EmbeddedCharacteristics:
 
     def variables(self, states: Sequence[State]) -> dict[str, Variable]:
         """Trajectories of the labels."""
-        own = [state for state in states if isinstance(state, EmbeddedState)]
+        own = [state for state in states if isinstance(state, LabelState)]
         return trajectories(own, every=self.problem.keep_density)
 
     def facts(self) -> dict[str, str | float | int]:

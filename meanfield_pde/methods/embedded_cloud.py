@@ -34,6 +34,8 @@ CONTRACTION = 1e-3
 FOUND = 1e-7
 #: Weight of modes of the kernel that quadrature of the initial density leaves out, relative to the largest.
 MODE_TOLERANCE = 1e-15
+#: Numbers in the positions of all states that are kept; beyond, those of the last state alone.
+MOST_NUMBERS = 2**25
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +136,10 @@ class EmbeddedCloud:
             near[: index + 1] = False
             leader[near] = index
         return leader
+
+    def stored(self, states: int) -> EmbeddedCloud | None:
+        """Return the same cloud, None where so many of them would take too much memory."""
+        return None if self.start.size * states > MOST_NUMBERS else self
 
     def content(self) -> dict[str, Any]:
         """Arrays that make it up."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
 from meanfield_pde.clusters import DEGREE
-from meanfield_pde.methods.embedded_cloud import EmbeddedCloud
-from meanfield_pde.observables import compare_atoms
+from meanfield_pde.methods.saved_labels import LabelState
 from meanfield_pde.records import Variable
 from meanfield_pde.spaces.hypersphere import Hypersphere
 
@@ -19,110 +17,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from meanfield_pde.arrays import FloatArray
-    from meanfield_pde.auxiliary import Auxiliary
+    from meanfield_pde.methods.embedded_cloud import EmbeddedCloud
     from meanfield_pde.methods.embedded_field import EmbeddedField
-    from meanfield_pde.observables import Comparison
     from meanfield_pde.problem import Problem
     from meanfield_pde.spaces import Atoms, Space
 
-__all__ = ["EmbeddedState", "histogram", "observe", "trajectories"]
+__all__ = ["histogram", "observe", "saved", "trajectories"]
 
-#: Numbers in the positions of all states that are kept; beyond, those of the last state alone.
-MOST_NUMBERS = 2**25
 #: Highest degree of the coefficients that are kept of the marginal, where they are many.
 LOW = 8
 
 
-@dataclass(frozen=True)
-class EmbeddedState:
-    """Labels at a depth, and what is shown of them.
-
-    Parameters
-    ----------
-    space, density
-        Grid, and histogram of every conditional law on it, (aux, points): its zonal average on hyperspheres.
-    first, waves
-        First moments, (aux, d), and coefficients of the marginal.
-    size
-        Labels per node.
-    cloud
-        The labels; None where they are too many to be kept at all depths.
-    """
-
-    depth: float
-    space: Space
-    density: FloatArray
-    first: FloatArray
-    waves: FloatArray
-    size: int
-    diagnostics: Mapping[str, float]
-    cloud: EmbeddedCloud | None
-
-    @staticmethod
-    def of(
-        problem: Problem, cloud: EmbeddedCloud, depth: float, diagnostics: Mapping[str, float]
-    ) -> EmbeddedState:
-        """Return the state of a cloud."""
-        atoms, space = cloud.atoms, problem.space
-        degree = min(DEGREE, space.resolution) if isinstance(space, Hypersphere) else LOW
-        waves = problem.auxiliary.mean(space.analyse_atoms(atoms, degree))
-        first, density = atoms.sums(atoms.places), histogram(atoms, space)
-        return EmbeddedState(depth, space, density, first, waves, cloud.masses.shape[1], diagnostics, cloud)
-
-    def lighter(self, states: int) -> EmbeddedState:
-        """Leave the labels out where so many states of them would take too much memory."""
-        if self.cloud is None or self.cloud.start.size * states > MOST_NUMBERS:
-            return replace(self, cloud=None)
-        return self
-
-    def joint(self, space: Space) -> FloatArray:  # noqa: ARG002 (it has but one)
-        """Conservative histogram."""
-        return self.density
-
-    def marginal(self, auxiliary: Auxiliary, space: Space, joint: FloatArray | None = None) -> FloatArray:  # noqa: ARG002
-        """Mean histogram."""
-        return auxiliary.mean(self.density)
-
-    def moments(self) -> FloatArray:
-        """Σ mass x."""
-        return self.first
-
-    def spectrum(self, auxiliary: Auxiliary) -> FloatArray:  # noqa: ARG002
-        """Exact, up to a low degree."""
-        return self.waves
-
-    def comparison(self, auxiliary: Auxiliary) -> Comparison:
-        """Exact, between atoms."""
-        if self.cloud is None:
-            raise ValueError("labels: were left out of this state")
-        return compare_atoms(self.space, auxiliary, self.cloud.atoms, self.first)
-
-    def content(self) -> dict[str, Any]:
-        """Labels and atoms."""
-        return {
-            "method": "characteristics",
-            "depth": self.depth,
-            "density": self.density,
-            "first": self.first,
-            "waves": self.waves,
-            "size": self.size,
-            "diagnostics": dict(self.diagnostics),
-            "cloud": None if self.cloud is None else self.cloud.content(),
-        }
-
-    @classmethod
-    def restored(cls, problem: Problem, content: Mapping[str, Any]) -> EmbeddedState:
-        """Invert ``content``."""
-        return cls(
-            content["depth"],
-            problem.space,
-            content["density"],
-            content["first"],
-            content["waves"],
-            int(content["size"]),
-            content["diagnostics"],
-            None if content["cloud"] is None else EmbeddedCloud.restored(content["cloud"]),
-        )
+def saved(
+    problem: Problem, cloud: EmbeddedCloud, depth: float, diagnostics: Mapping[str, float]
+) -> LabelState[EmbeddedCloud]:
+    """Return the state of a cloud."""
+    atoms, space = cloud.atoms, problem.space
+    degree = min(DEGREE, space.resolution) if isinstance(space, Hypersphere) else LOW
+    waves = problem.auxiliary.mean(space.analyse_atoms(atoms, degree))
+    first, density = atoms.sums(atoms.places), histogram(atoms, space)
+    return LabelState(depth, space, density, first, waves, cloud.masses.shape[1], diagnostics, cloud)
 
 
 def observe(field: EmbeddedField) -> dict[str, float]:
@@ -168,7 +82,7 @@ def histogram(atoms: Atoms, space: Space) -> FloatArray:
     return np.asarray(held.reshape(rows, points) / space.weights)
 
 
-def trajectories(states: Sequence[EmbeddedState], *, every: bool) -> dict[str, Variable]:
+def trajectories(states: Sequence[LabelState[EmbeddedCloud]], *, every: bool) -> dict[str, Variable]:
     """Positions of the labels at all depths, or at the last where others were left out; start and masses."""
     clouds = [state.cloud for state in states if state.cloud is not None]
     every = every and len(clouds) == len(states)

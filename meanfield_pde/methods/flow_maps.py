@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from meanfield_pde.methods.characteristics import Characteristics
 from meanfield_pde.methods.embedded import EmbeddedCharacteristics
-from meanfield_pde.methods.embedded_state import EmbeddedState
-from meanfield_pde.methods.label_state import LabelState
+from meanfield_pde.methods.embedded_cloud import EmbeddedCloud
+from meanfield_pde.methods.labels import Cloud
+from meanfield_pde.methods.saved_labels import LabelState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,8 +32,10 @@ def restored(problem: Problem, memory: Mapping[str, Any]) -> FlowMap:
     return Characteristics.restored(problem, memory)
 
 
-def restored_state(problem: Problem, content: Mapping[str, Any]) -> LabelState | EmbeddedState:
+def restored_state(
+    problem: Problem, content: Mapping[str, Any]
+) -> LabelState[Cloud] | LabelState[EmbeddedCloud]:
     """Return the saved state whose ``content`` this is."""
     if problem.space.place:
-        return EmbeddedState.restored(problem, content)
-    return LabelState.restored(problem, content)
+        return LabelState.restored(problem, content, EmbeddedCloud.restored)
+    return LabelState.restored(problem, content, Cloud.restored)

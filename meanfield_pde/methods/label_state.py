@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
@@ -12,8 +11,8 @@ from scipy import special
 from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.clusters import DEGREE
 from meanfield_pde.energies import scattered_energy
-from meanfield_pde.methods.labels import Cloud, Labels
-from meanfield_pde.observables import Comparison, compare_atoms, scattered_attention_entropy
+from meanfield_pde.methods.saved_labels import LabelState
+from meanfield_pde.observables import scattered_attention_entropy
 from meanfield_pde.records import Variable
 from meanfield_pde.spaces.zonal import folded
 from meanfield_pde.spaces.zonal_line import Edges
@@ -24,23 +23,13 @@ if TYPE_CHECKING:
 
     from meanfield_pde.arrays import FloatArray, IntArray
     from meanfield_pde.attention.scattered import ScatteredField
-    from meanfield_pde.auxiliary import Auxiliary
+    from meanfield_pde.methods.labels import Cloud, Labels
     from meanfield_pde.problem import Problem
     from meanfield_pde.spaces import Atoms, Space
 
-__all__ = [
-    "LabelState",
-    "cloud_content",
-    "first_moments",
-    "histogram",
-    "observe",
-    "restored_cloud",
-    "trajectories",
-]
+__all__ = ["first_moments", "histogram", "observe", "saved", "trajectories"]
 
 TURN = 2.0 * math.pi
-#: Labels, over all states, whose positions are kept; beyond, those of the last state alone.
-MOST_LABELS = 2**23
 #: Places on every panel between which the mass is spread evenly in the histogram.
 PLACES = np.linspace(-1.0, 1.0, 4 * ORDER + 1)
 NODES = np.polynomial.legendre.leggauss(ORDER)[0]
@@ -48,102 +37,15 @@ NODES = np.polynomial.legendre.leggauss(ORDER)[0]
 ROUGH = 1e-3
 
 
-@dataclass(frozen=True)
-class LabelState:
-    """Labels at a depth, and what is shown of them.
-
-    Parameters
-    ----------
-    space, density
-        Grid, and histogram of every conditional law on it, (aux, points).
-    first, waves
-        First moments, (aux, d), and coefficients of the marginal.
-    size
-        Labels per node, the most of any.
-    cloud
-        The labels; None where they are too many to be kept at all depths.
-    """
-
-    depth: float
-    space: Space
-    density: FloatArray
-    first: FloatArray
-    waves: FloatArray
-    size: int
-    diagnostics: Mapping[str, float]
-    cloud: Cloud | None
-
-    @staticmethod
-    def of(problem: Problem, cloud: Cloud, depth: float, diagnostics: Mapping[str, float]) -> LabelState:
-        """Return the state of a cloud."""
-        atoms, space = cloud.atoms, problem.space
-        felt = space if are_rings(space) else space.resized(3 * DEGREE + 1)
-        waves = felt.analyse_atoms(atoms)
-        return LabelState(
-            depth,
-            space,
-            histogram(cloud, space),
-            first_moments(space, atoms),
-            problem.auxiliary.mean(waves),
-            int(np.diff(cloud.labels.starts).max()),
-            diagnostics,
-            cloud,
-        )
-
-    def lighter(self, states: int) -> LabelState:
-        """Leave the labels out where so many states of them would take too much memory."""
-        if self.cloud is None or self.cloud.labels.places.size * states > MOST_LABELS:
-            return replace(self, cloud=None)
-        return replace(self, cloud=self.cloud.stored())
-
-    def joint(self, space: Space) -> FloatArray:  # noqa: ARG002 (it has but one)
-        """Conservative histogram: the mass in every cell about a grid point over its width."""
-        return self.density
-
-    def marginal(self, auxiliary: Auxiliary, space: Space, joint: FloatArray | None = None) -> FloatArray:  # noqa: ARG002
-        """Mean histogram."""
-        return auxiliary.mean(self.density)
-
-    def moments(self) -> FloatArray:
-        """Σ mass x."""
-        return self.first
-
-    def spectrum(self, auxiliary: Auxiliary) -> FloatArray:  # noqa: ARG002
-        """Exact, up to the degree that clusters feel."""
-        return self.waves
-
-    def comparison(self, auxiliary: Auxiliary) -> Comparison:
-        """Exact, between atoms."""
-        if self.cloud is None:
-            raise ValueError("labels: were left out of this state")
-        return compare_atoms(self.space, auxiliary, self.cloud.atoms, self.first)
-
-    def content(self) -> dict[str, Any]:
-        """Labels and atoms."""
-        return {
-            "method": "characteristics",
-            "depth": self.depth,
-            "density": self.density,
-            "first": self.first,
-            "waves": self.waves,
-            "size": self.size,
-            "diagnostics": dict(self.diagnostics),
-            "cloud": None if self.cloud is None else cloud_content(self.cloud),
-        }
-
-    @classmethod
-    def restored(cls, problem: Problem, content: Mapping[str, Any]) -> LabelState:
-        """Invert ``content``."""
-        return cls(
-            content["depth"],
-            problem.space,
-            content["density"],
-            content["first"],
-            content["waves"],
-            int(content["size"]),
-            content["diagnostics"],
-            None if content["cloud"] is None else restored_cloud(content["cloud"]),
-        )
+def saved(
+    problem: Problem, cloud: Cloud, depth: float, diagnostics: Mapping[str, float]
+) -> LabelState[Cloud]:
+    """Return the state of a cloud."""
+    atoms, space = cloud.atoms, problem.space
+    felt = space if are_rings(space) else space.resized(3 * DEGREE + 1)
+    waves = problem.auxiliary.mean(felt.analyse_atoms(atoms))
+    first, size = first_moments(space, atoms), int(np.diff(cloud.labels.starts).max())
+    return LabelState(depth, space, histogram(cloud, space), first, waves, size, diagnostics, cloud)
 
 
 def observe(problem: Problem, field: ScatteredField, cloud: Cloud) -> dict[str, float]:
@@ -241,7 +143,7 @@ def _pieces(cloud: Cloud, panels: Panels) -> Iterator[tuple[FloatArray, FloatArr
         yield np.maximum.accumulate(places[chosen].ravel()), mass
 
 
-def trajectories(states: Sequence[LabelState], *, every: bool) -> dict[str, Variable]:
+def trajectories(states: Sequence[LabelState[Cloud]], *, every: bool) -> dict[str, Variable]:
     """Positions of the labels of the last state at all depths, or at the last where others were left out.
 
     Labels that came later are placed, at depths before, by the polynomials of the panels of that depth. Rows
@@ -276,28 +178,3 @@ def _placed(cloud: Cloud, labels: Labels, rows: IntArray) -> FloatArray:
         return cloud.places
     index, local = panels.place(rows, labels.places)
     return Panels.evaluate(cloud.panel_places, index, local)
-
-
-def cloud_content(cloud: Cloud) -> dict[str, Any]:
-    """Arrays that make up a cloud."""
-    labels, panels = cloud.labels, cloud.labels.panels
-    shared = {"starts": labels.starts, "group": cloud.group, "lift": cloud.lift, "positions": cloud.positions}
-    if panels is None:
-        return shared | {"places": labels.places, "masses": labels.masses}
-    return shared | {
-        "left": panels.left,
-        "right": panels.right,
-        "row": panels.row,
-        "density": labels.density,
-    }
-
-
-def restored_cloud(content: Mapping[str, Any]) -> Cloud:
-    """Invert ``cloud_content``."""
-    starts = content["starts"].astype(np.intp)
-    if "left" in content:
-        panels = Panels(content["left"], content["right"], content["row"].astype(np.intp))
-        labels = Labels.of_panels(panels, content["density"], starts.size - 1)
-    else:
-        labels = Labels(content["places"], content["masses"], starts, None, np.empty((0, ORDER)))
-    return Cloud(labels, content["group"].astype(np.intp), content["lift"], content["positions"])

@@ -18,6 +18,8 @@ from meanfield_pde.spaces import Atoms
 from solvers.panels import ORDER, Panels
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meanfield_pde.arrays import BoolArray, FloatArray, IntArray
 
 __all__ = ["Cloud", "Labels"]
@@ -25,6 +27,8 @@ __all__ = ["Cloud", "Labels"]
 TURN = 2.0 * math.pi
 #: Labels become one atom only when they are closer by this factor than they were at the start.
 CONTRACTION = 1e-3
+#: Labels, over all states, whose positions are kept; beyond, those of the last state alone.
+MOST_LABELS = 2**23
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,11 +212,38 @@ class Cloud:
         key[members] = self.positions.size + joined
         return _gathered(self.labels, key[self.group], self.places)
 
-    def stored(self) -> Cloud:
-        """Return the same cloud in little memory."""
+    def stored(self, states: int) -> Cloud | None:
+        """Return the same cloud in little memory, None where so many of them would take too much."""
+        if self.labels.places.size * states > MOST_LABELS:
+            return None
         group: Any = self.group.astype(np.int32)
         lift: Any = self.lift.astype(np.int16)
         return Cloud(self.labels, group, lift, self.positions)
+
+    def content(self) -> dict[str, Any]:
+        """Arrays that make it up."""
+        labels, panels = self.labels, self.labels.panels
+        shared = {
+            "starts": labels.starts,
+            "group": self.group,
+            "lift": self.lift,
+            "positions": self.positions,
+        }
+        if panels is None:
+            return shared | {"places": labels.places, "masses": labels.masses}
+        own = {"left": panels.left, "right": panels.right, "row": panels.row, "density": labels.density}
+        return shared | own
+
+    @staticmethod
+    def restored(content: Mapping[str, Any]) -> Cloud:
+        """Invert ``content``."""
+        starts = content["starts"].astype(np.intp)
+        if "left" in content:
+            panels = Panels(content["left"], content["right"], content["row"].astype(np.intp))
+            labels = Labels.of_panels(panels, content["density"], starts.size - 1)
+        else:
+            labels = Labels(content["places"], content["masses"], starts, None, np.empty((0, ORDER)))
+        return Cloud(labels, content["group"].astype(np.intp), content["lift"], content["positions"])
 
     def at(self, positions: FloatArray) -> Cloud:
         """Move the atoms."""

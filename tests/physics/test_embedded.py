@@ -16,7 +16,7 @@ from meanfield_pde.initial import Initial, Tokens
 from meanfield_pde.methods import embedded, embedded_field
 from meanfield_pde.methods.characteristics import Characteristics
 from meanfield_pde.methods.embedded import EmbeddedCharacteristics
-from meanfield_pde.methods.embedded_state import EmbeddedState
+from meanfield_pde.methods.flow_maps import restored_state
 from meanfield_pde.methods.spectral import Spectral
 from meanfield_pde.problem import Accuracy, Problem
 from meanfield_pde.spaces.circle import Circle
@@ -456,7 +456,7 @@ def test_a_resumed_run_is_the_same_to_the_last_bit(pause, joined, final):
     assert (resumed.counts, resumed.step, resumed.left) == (direct.counts, direct.step, direct.left)
     assert sum(resumed.counts[:2]) > pause
     assert (len(direct.cloud.positions) < direct.cloud.masses.size) == joined
-    saved = EmbeddedState.restored(problem, content["state"])
+    saved = restored_state(problem, content["state"])
     again = EmbeddedCharacteristics.restored(problem, content["memory"]).state()
     assert saved.diagnostics == pytest.approx(dict(again.diagnostics), nan_ok=True, rel=0.0, abs=0.0)
     for name in ("density", "first", "waves"):
