@@ -51,7 +51,7 @@ LABELS = (3, 4, 6, 8, 10, 12, 14, 16, 20)
 CELLS = (40, 80, 160, 320, 640)
 TOLERANCES = (1e-4, 1e-6, 1e-8, 1e-10)
 LONGER = 4.0  # depth that is gone through in equal steps
-STEPS = {"exponential": (12, 16, 24, 32, 48), "DOP853": (8, 10, 12, 14, 16, 20)}
+STEPS = {"exponential": (12, 16, 24, 32, 48), "DOP853": (14, 16, 18, 20, 24)}
 
 FLOOR = 3e-13  # errors below are roundings, and those of references
 DIGITS = 0.2  # digits that a degree must gain at least
@@ -310,7 +310,7 @@ def label_steps(name: str) -> Series:
             stepper.step()
         return np.asarray(stepper.y)
 
-    known = carried(60)
+    known = carried(72)
     errors = [apart(carried(count), known) for count in STEPS["DOP853"]]
     sizes = [float(count) for count in STEPS["DOP853"]]
     return Series(name, "DOP853 steps", "steps", "algebraic", sizes, errors, 8.0, 1.0, last=len(sizes))
@@ -332,6 +332,7 @@ def all_series() -> Iterator[Series]:
             yield cells(name, 0.0)
     for name in ("circle", "sphere S²", "zonal, d = 8"):
         yield exponential_steps(name)
+    for name in ("circle", "sphere S²", "zonal, d = 3"):
         yield label_steps(name)
 
 

@@ -81,7 +81,7 @@ def _panel(ax: Axes, panel: tuple[str, ...], found: Sequence[Series], spaces: Se
         _entries(ax, "noise σ = 0.1", "no noise", "lower left")
     if counted == "steps":
         _slope(ax, (16.0, 32.0), 1e-6, -5.0)
-        _slope(ax, (8.0, 11.0), 1e-10, -8.0)
+        _slope(ax, (14.0, 20.0), 1e-10, -8.0)
         _entries(ax, "exponential", "DOP853", "upper right")
     if algebraic:
         style.decades(ax.xaxis)
