@@ -18,6 +18,7 @@ from meanfield_pde.methods.spectral import resolved_start
 from meanfield_pde.methods.steps import Steps
 from meanfield_pde.observables import Comparison, attention_entropy, compare_state
 from meanfield_pde.potential import descends, has_potential, potential
+from meanfield_pde.spaces.base import on_line
 from solvers.finite_volume import Cells, FiniteVolumeStepper, Transport
 from solvers.scharfetter_gummel import jump_rates
 
@@ -113,6 +114,7 @@ class FiniteVolume:
     def __init__(self, problem: Problem, space: Space, cut: float = 0.0) -> None:
         self.problem = problem
         self.equation: Equation = problem.equation(space)
+        self.line = on_line(space)
         self.cut = cut
         self.stepper: FiniteVolumeStepper
         self._gradient = has_potential(problem.attention)
@@ -128,7 +130,7 @@ class FiniteVolume:
         cls, problem: Problem, space: Space, coefficients: FloatArray, depth: float
     ) -> FiniteVolume:
         """Go on where a spectral run ends."""
-        return cls._from(problem, space, space.cell_means(coefficients), depth)
+        return cls._from(problem, space, on_line(space).cell_means(coefficients), depth)
 
     @classmethod
     def _from(cls, problem: Problem, space: Space, density: FloatArray, depth: float) -> FiniteVolume:
@@ -142,7 +144,7 @@ class FiniteVolume:
         density /= (density @ space.weights)[:, None]
         method = cls(problem, space, cut)
         method.stepper = FiniteVolumeStepper(
-            Cells(*space.line()), method.transport(), method.tolerance, density, depth
+            Cells(*method.line.line()), method.transport(), method.tolerance, density, depth
         )
         return method
 
@@ -151,7 +153,7 @@ class FiniteVolume:
         """Invert ``memory``."""
         method = cls(problem, problem.space.resized(int(memory["resolution"])), float(memory["cut"]))
         method.stepper = FiniteVolumeStepper.restored(
-            Cells(*method.space.line()), method.transport(), method.tolerance, memory["stepper"]
+            Cells(*method.line.line()), method.transport(), method.tolerance, memory["stepper"]
         )
         return method
 
@@ -206,10 +208,10 @@ class FiniteVolume:
         coefficients = self.space.analyse(density)
         if self._gradient:
             phi = potential(self.equation.attention, coefficients)
-            faces = self.space.line()[1].size
+            faces = self.line.line()[1].size
             return np.asarray((np.roll(phi, -1, axis=-1) - phi)[..., :faces] + self._drift)
         velocity = self.equation.attention.velocity(coefficients)[..., 0]
-        return np.asarray(self.space.work(velocity) + self._drift)
+        return np.asarray(self.line.work(velocity) + self._drift)
 
     def free_energy(self, density: FloatArray) -> float:
         """F_σ of the cell means, less the potential of the drift."""
@@ -225,13 +227,13 @@ class FiniteVolume:
     def _circulates(self) -> bool:
         """Whether the drift has no potential: its integral around the circle is not zero."""
         around = np.abs(self._drift.sum())
-        return self.space.line()[2] and bool(around > 1e-12 * np.abs(self._drift).sum())
+        return self.line.line()[2] and bool(around > 1e-12 * np.abs(self._drift).sum())
 
     def flux(self, density: FloatArray) -> FloatArray:
         """Mass that passes every face per unit of depth, (aux, faces), positive to the right."""
         work = np.ascontiguousarray(self.work(density))
         right, left = np.empty((2, len(work), density.shape[-1]))
-        jump_rates(self.space.line()[1], self.problem.sigma, work, right, left)
+        jump_rates(self.line.line()[1], self.problem.sigma, work, right, left)
         return np.asarray(right * density - left * np.roll(density, -1, axis=-1))
 
     def state(self) -> CellState:
@@ -248,7 +250,7 @@ class FiniteVolume:
         energy = interaction_energy(attention, coefficients)
         disorder = entropy_functional(space, auxiliary, density)
         between = (density + np.roll(density, -1, axis=-1)) / 2.0
-        flux, areas = self.flux(density), space.line()[1]
+        flux, areas = self.flux(density), self.line.line()[1]
         rate = np.where(between > 0.0, flux**2 / np.where(between > 0.0, between, 1.0), 0.0)
         return {
             "mass_error": float(np.abs(density @ space.weights - 1.0).max()),
@@ -286,10 +288,11 @@ def _drift_work(drift: Drift | None, space: Space) -> FloatArray:
     """∫F from centre to centre, (1, faces): to rounding error for drifts that the cells resolve."""
     if drift is None:
         return np.zeros((1, 1))
-    if not space.line()[2]:
-        return space.work(np.asarray(drift(space), dtype=np.float64).T)
+    line = on_line(space)
+    if not line.line()[2]:
+        return line.work(np.asarray(drift(space), dtype=np.float64).T)
     fine = space.resized(DRIFT_REFINEMENT * space.resolution)
-    pieces = fine.work(np.asarray(drift(fine), dtype=np.float64).T)
+    pieces = on_line(fine).work(np.asarray(drift(fine), dtype=np.float64).T)
     return np.asarray(pieces.reshape(1, -1, DRIFT_REFINEMENT).sum(axis=-1))
 
 
@@ -302,4 +305,4 @@ def _initial_cells(problem: Problem) -> tuple[Space, FloatArray]:
         _, coefficients = resolved_start(problem)
     except ComputationError:
         return space, Steps.of(problem).means(space)
-    return space, space.cell_means(coefficients)
+    return space, on_line(space).cell_means(coefficients)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import ComplexArray, FloatArray, IntArray
     from solvers.compiled import Rate
 
-__all__ = ["Atoms", "Axis", "Space", "Surface", "Transposable", "surface", "transposable"]
+__all__ = ["Atoms", "Axis", "Line", "Space", "Surface", "Transposable", "on_line", "surface", "transposable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,15 +157,6 @@ class Space(Protocol):
 
     def features(self, degree: int) -> FloatArray:
         """Tangential fields that span those up to a degree, (fields, points, d − 1)."""
-
-    def cell_means(self, coefficients: FloatArray) -> FloatArray:
-        """Means (..., points) over the cells about the grid points, of a function with these coefficients."""
-
-    def work(self, velocity: FloatArray) -> FloatArray:
-        """∫ of a velocity from every grid point to the next, (rows, faces), where they lie on a line."""
-
-    def line(self) -> tuple[FloatArray, FloatArray, bool]:
-        """Volumes of the cells, conductances of the faces between them, and whether the line is closed."""
 
     def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
         """Rotate the functions (rows, coefficients) by one angle a row: (Rρ)(x) = ρ(R⁻¹x)."""
@@ -346,4 +337,31 @@ def surface(space: Space) -> Surface:
     """
     if not isinstance(space, Surface):
         raise InputError(f"{space.name}: places are angles here, and flows of vectors are for vectors")
+    return space
+
+
+@runtime_checkable
+class Line(Protocol):
+    """What finite volumes need of a space whose grid points lie on a line, open or closed."""
+
+    def cell_means(self, coefficients: FloatArray) -> FloatArray:
+        """Means (..., points) over the cells about the grid points, of a function with these coefficients."""
+
+    def work(self, velocity: FloatArray) -> FloatArray:
+        """∫ of a velocity from every grid point to the next, (rows, faces)."""
+
+    def line(self) -> tuple[FloatArray, FloatArray, bool]:
+        """Volumes of the cells, conductances of the faces between them, and whether the line is closed."""
+
+
+def on_line(space: Space) -> Line:
+    """Return the space with what finite volumes need of it.
+
+    Raises
+    ------
+    InputError
+        When its grid points do not lie on a line.
+    """
+    if not isinstance(space, Line):
+        raise InputError(f"{space.name}: finite volumes need grid points on a line, here they are not")
     return space

@@ -217,18 +217,6 @@ class Hypersphere:
         """Raise InputError."""
         self._no_density("features")
 
-    def cell_means(self, coefficients: FloatArray) -> FloatArray:  # noqa: ARG002
-        """Raise InputError."""
-        self._no_density("cell_means")
-
-    def work(self, velocity: FloatArray) -> FloatArray:  # noqa: ARG002
-        """Raise InputError."""
-        self._no_density("work")
-
-    def line(self) -> tuple[FloatArray, FloatArray, bool]:
-        """Raise InputError."""
-        self._no_density("line")
-
     def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:  # noqa: ARG002
         """Raise InputError."""
         self._no_density("rotate")

@@ -158,18 +158,6 @@ class Sphere:
         turned = np.stack([-gradients[..., 1], gradients[..., 0]], axis=-1)
         return np.concatenate([gradients, turned])
 
-    def cell_means(self, coefficients: FloatArray) -> FloatArray:  # noqa: ARG002
-        """Raise ValueError: there are no cells."""
-        raise ValueError("cell_means: the sphere is no line")
-
-    def work(self, velocity: FloatArray) -> FloatArray:  # noqa: ARG002
-        """Raise ValueError: the points are not on a line."""
-        raise ValueError("work: the sphere is no line")
-
-    def line(self) -> tuple[FloatArray, FloatArray, bool]:
-        """Raise ValueError: there is none."""
-        raise ValueError("line: the sphere is no line")
-
     def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
         """Turn about e_3, in the plane (e_1, e_2): a_m − i b_m of row j is multiplied by exp(−i m α_j)."""
         degree = degree_of(coefficients.shape[-1])

@@ -178,18 +178,6 @@ class Torus:
         zero = np.zeros_like(functions)
         return np.concatenate([np.stack([functions, zero], axis=-1), np.stack([zero, functions], axis=-1)])
 
-    def cell_means(self, coefficients: FloatArray) -> FloatArray:  # noqa: ARG002
-        """Raise ValueError: there are no cells."""
-        raise ValueError("cell_means: the torus is no line")
-
-    def work(self, velocity: FloatArray) -> FloatArray:  # noqa: ARG002
-        """Raise ValueError: the points are not on a line."""
-        raise ValueError("work: the torus is no line")
-
-    def line(self) -> tuple[FloatArray, FloatArray, bool]:
-        """Raise ValueError: there is none."""
-        raise ValueError("line: the torus is no line")
-
     def rotate(self, coefficients: FloatArray, angles: FloatArray) -> FloatArray:
         """Multiply F_m of row j by exp(−i m·α_j): angles (rows,), the same in both planes, or (rows, 2)."""
         constant, pairs = split(coefficients)

@@ -168,7 +168,6 @@ def test_densities_are_refused():
         lambda: space.eigenvalues,
         lambda: space.features(2),
         lambda: space.convolution(1.0, np.eye(5), np.eye(5)),
-        space.line,
         lambda: space.wasserstein(empty, empty, empty, 1),
         space.uniform,
         space.wider,

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
+from meanfield_pde.errors import InputError
 from meanfield_pde.spaces import funk_hecke
-from meanfield_pde.spaces.base import Atoms
+from meanfield_pde.spaces.base import Atoms, on_line
 from meanfield_pde.spaces.sphere import Sphere
 from meanfield_pde.spaces.sphere_harmonics import degrees, harmonics
 from tests.cases import SEEDS
@@ -190,9 +191,8 @@ def test_geometry():
     assert (poles == [[[1, 0, 0], [0, 1, 0]], [[-1, 0, 0], [0, 1, 0]]]).all()
     places = space.locate(np.array([[0.0, 0.0, 0.0], [0.0, 0.0, -1e-320], [3e200, 4e200, 0.0]]))
     assert np.abs(places - [[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.6, 0.8, 0.0]]).max() < 1e-15
-    for nothing in (space.line, lambda: space.work(theta), lambda: space.cell_means(space.uniform())):
-        with pytest.raises(ValueError, match="no line"):
-            nothing()
+    with pytest.raises(InputError, match="sphere: finite volumes need grid points on a line"):
+        on_line(space)
     with pytest.raises(ValueError, match="got 5"):
         space.synthesise(np.ones(5))
 

@@ -13,7 +13,9 @@ from meanfield_pde.attention import Attention, Head, reference
 from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.attention.pairwise import Pairwise
 from meanfield_pde.attention.scattered import ScatteredField, kernel_space
+from meanfield_pde.errors import InputError
 from meanfield_pde.spaces import Atoms
+from meanfield_pde.spaces.base import on_line
 from meanfield_pde.spaces.circle import Circle
 from meanfield_pde.spaces.torus import Torus
 from tests.cases import SEEDS, turned, unit_vectors
@@ -576,10 +578,8 @@ def test_a_covering_leaves_no_gaps(degree):
 
 def test_what_lines_have_is_refused():
     space = Torus(8)
-    calls = (lambda: space.cell_means(space.uniform()), lambda: space.work(np.zeros((1, 64))), space.line)
-    for call in calls:
-        with pytest.raises(ValueError, match="is no line"):
-            call()
+    with pytest.raises(InputError, match="torus: finite volumes need grid points on a line"):
+        on_line(space)
     assert not space.compiled_rates()
 
 
