@@ -5,6 +5,7 @@ import os
 import sys
 
 COMMANDS = (
+    "adjoint",
     "convergence",
     "integrators",
     "methods",
