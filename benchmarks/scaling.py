@@ -188,7 +188,8 @@ def main(arguments: list[str]) -> None:
     threads = [measured("threads", case, count, POINTS, used) for case in CASES for used in several]
     table = "\n\n".join(
         [
-            f"Microseconds a node, one thread, {POINTS} angles; in brackets bytes of memory an unknown:\n\n{over_nodes(nodes)}",
+            f"Microseconds a node, one thread, {POINTS} angles; in brackets bytes of memory an unknown:",
+            over_nodes(nodes),
             f"Ring, all to all, {ON_GRIDS} nodes:\n\n{over_points(grids)}",
             f"{count:,} nodes, {POINTS} angles:\n\n{over_threads(threads)}",
         ]

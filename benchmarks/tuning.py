@@ -70,13 +70,14 @@ def cpu_seconds(run: Callable[[], object], calls: int = 1) -> float:
 def survey(prepare: Prepare, problem: Problem, repetitions: int = 3) -> list[Trial]:
     """Try every resolution with every tolerance, loosest tolerance first."""
     return [
-        _try(prepare(problem, resolution, rtol), problem, resolution, rtol, repetitions)
+        trial(prepare(problem, resolution, rtol), problem, resolution, rtol, repetitions)
         for resolution in RESOLUTIONS[problem.name]
         for rtol in TOLERANCES
     ]
 
 
-def _try(run: Run, problem: Problem, resolution: int, rtol: float, repetitions: int) -> Trial:
+def trial(run: Run, problem: Problem, resolution: int, rtol: float, repetitions: int) -> Trial:
+    """Run a setting for its error, and again for its time."""
     with np.errstate(all="ignore"):  # a tolerance that is too loose may overflow: its error then says so
         achieved = error(run(), reference(problem))
         seconds = min(cpu_seconds(run) for _ in range(repetitions))
