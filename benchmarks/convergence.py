@@ -21,6 +21,7 @@ from meanfield_pde.methods.finite_volume import FiniteVolume
 from meanfield_pde.methods.spectral import Spectral
 from meanfield_pde.problem import Accuracy, MethodName, Problem
 from meanfield_pde.spaces import Atoms, Space
+from meanfield_pde.spaces.base import on_line
 from meanfield_pde.spaces.circle import Circle
 from meanfield_pde.spaces.sphere import Sphere
 from meanfield_pde.spaces.torus import Torus
@@ -181,8 +182,9 @@ def _of_means(method: FiniteVolume) -> FloatArray:
     state = method.state()
     space = state.space
     functions = np.eye(space.width(DEGREE))
-    means = space.cell_means(space.pad(functions))  # of every basis function over every cell
-    volumes, _, _ = space.line()
+    line = on_line(space)
+    means = line.cell_means(space.pad(functions))  # of every basis function over every cell
+    volumes, _, _ = line.line()
     gram = (means * volumes) @ means.T
     return np.asarray(np.linalg.lstsq(gram, (means * volumes) @ state.density[0])[0])
 

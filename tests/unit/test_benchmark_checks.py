@@ -1,4 +1,4 @@
-"""What benchmarks assert: exact results, orders, rates; misses are told; numbers stand beside those before."""
+"""What benchmarks assert: exact results, orders, rates; misses are told; numbers beside those of before."""
 
 import json
 import sys
