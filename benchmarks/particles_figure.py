@@ -47,7 +47,7 @@ def _transport(ax: Axes, found: Sequence[Point], rates: Sequence[Fit]) -> None:
         own = [one for one in found if (one.case, one.measure) == ("circle", measure)]
         rate = next(one for one in rates if (one.case, one.measure) == ("circle", measure))
         _curve(ax, own, colour, "o", f"{name}: {_slope(rate)}", band=True)
-    _dress(ax, "b", "transport, circle", "distance / rad")
+    _dress(ax, "b", "transport, circle", "distance / rad", below=3.0)
 
 
 def _slope(rate: Fit) -> str:
@@ -66,11 +66,11 @@ def _curve(ax: Axes, own: Sequence[Point], colour: str, mark: str, label: str, *
     )  # fmt: skip
 
 
-def _dress(ax: Axes, letter: str, title: str, label: str) -> None:
+def _dress(ax: Axes, letter: str, title: str, label: str, below: float = 12.0) -> None:
     """Scales, the slope that theory gives, and the names of the curves."""
     ax.set(xscale="log", yscale="log", xlabel="tokens $N$", ylabel=label)
     low, high = ax.get_ylim()
-    ax.set_ylim(low / 12.0, high)
+    ax.set_ylim(low / below, high)
     span = (1e3, 1e5)
     top = high * 0.45
     ax.plot(span, (top, top * (span[1] / span[0]) ** -0.5), color=style.GREY, linewidth=0.7)
