@@ -7,6 +7,7 @@ import sys
 COMMANDS = (
     "adjoint",
     "convergence",
+    "escape",
     "integrators",
     "methods",
     "notebook",

@@ -305,7 +305,8 @@ def training_sentence(record: Record) -> str:
     return (
         f"Training the escape problem with {record['intervals']} intervals from θ = 0: "
         f"{record['seconds']:.0f} s wall time ({record['cpu_seconds']:.0f} s CPU), "
-        f"{record['evaluations']} gradients, {record['iterations']} iterations, J = {record['loss']:.7f}; {record['end']}."
+        f"{record['evaluations']} gradients, {record['iterations']} iterations, "
+        f"J = {record['loss']:.7f}; {record['end']}."
     )
 
 
