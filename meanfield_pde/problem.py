@@ -151,6 +151,16 @@ class Problem:
             )
         return Equation(AttentionField(space, self.attention, self._kernel), drift, self.sigma)
 
+    def kernel_bytes(self) -> int:
+        """Bytes, about, that kernels take besides the states, on the grid of the configuration."""
+        from meanfield_pde.attention.choose import kernel_bytes
+        from meanfield_pde.attention.operators import Setting
+
+        if not len(self.space.points):
+            return 0
+        settings = [Setting(self.space, self.attention, head) for head in self.attention.heads]
+        return sum(kernel_bytes(setting, self._kernel) for setting in settings)
+
     @property
     def _kernel(self) -> float:
         """Truncation of factored kernels: off the line their ranks are large, and fall with every digit."""

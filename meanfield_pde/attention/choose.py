@@ -13,14 +13,14 @@ from meanfield_pde.attention.dense import Dense
 from meanfield_pde.attention.factored import Factored
 from meanfield_pde.attention.pairwise import Pairwise
 from meanfield_pde.attention.plain import Plain
-from meanfield_pde.attention.skeleton import Cover, longest_query, reach, skeleton
+from meanfield_pde.attention.skeleton import Cover, longest_query, reach, search_bytes, skeleton
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.operators import Operator, Setting
 
-__all__ = ["KERNEL_TOLERANCE", "operator"]
+__all__ = ["KERNEL_TOLERANCE", "kernel_bytes", "operator"]
 
 #: Error of the factored kernel, relative to the largest kernel entry of a query, that is aimed at.
 KERNEL_TOLERANCE = 2e-15
@@ -71,17 +71,37 @@ def _shifted(setting: Setting, shifts: FloatArray, tolerance: float) -> Operator
     return pairwise if factored is None else factored
 
 
+def kernel_bytes(setting: Setting, tolerance: float = KERNEL_TOLERANCE) -> int:
+    """Bytes, about, that the kernel of an additive encoding takes: its tables, the search of a skeleton."""
+    shifts = setting.attention.encoding.shifts
+    shifted = shifts is not None and setting.attention.encoding.is_shifted and setting.head.kernel is None
+    if shifts is None or not shifted:
+        return 0
+    if not _worthwhile(setting, shifts, tolerance):
+        return Pairwise(setting, shifts).bytes_held
+    rank = _shifted_rank(setting, shifts, tolerance)
+    tables = int(8 * rank * (len(setting.space.points) + len(shifts)))
+    return max(search_bytes(rank, plane=setting.space.points.shape[1] == 2), tables)
+
+
 def _worthwhile(setting: Setting, shifts: FloatArray, tolerance: float) -> bool:
     """Whether the factored kernel, of the rank that is to be expected, beats all pairs of nodes."""
     nodes, points = len(shifts), len(setting.space.points)
     longest = reach(setting.space, shifts)
     largest = float(np.linalg.norm(setting.metric, 2)) * longest
     width = setting.space.width(setting.degree(largest))
-    rank = _expected_rank(setting, longest_query(setting.metric, setting.space, shifts) * longest, tolerance)
+    rank = _shifted_rank(setting, shifts, tolerance)
     if not setting.space.is_line:  # tables of pairs are read from memory once a pass, a skeleton is not
         return rank <= LARGEST_RANK and nodes >= FEWEST
     factored = nodes * rank * (width + 2 * points) + 2 * rank * rank
     return rank <= LARGEST_RANK and factored < nodes * nodes * points * width
+
+
+def _shifted_rank(setting: Setting, shifts: FloatArray, tolerance: float) -> float:
+    """Expect a rank for the largest exponent of encoded tokens."""
+    space = setting.space
+    exponent = longest_query(setting.metric, space, shifts) * reach(space, shifts)
+    return _expected_rank(setting, exponent, tolerance)
 
 
 def _expected_rank(setting: Setting, exponent: float, tolerance: float) -> float:

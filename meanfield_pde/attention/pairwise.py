@@ -17,6 +17,8 @@ __all__ = ["Pairwise"]
 
 #: Rows of pairs that are worked on at once, and tables that are kept, numbers.
 BLOCK, KEPT = 2**24, 2**26
+#: Arrays of the size of a block that are held at once: waves, gradients, what they are made of.
+BLOCKS = 4
 #: Weights of keys below this share of the largest of a query are zero: products of them underflow, slowly.
 NEGLIGIBLE = 1e-150
 
@@ -84,9 +86,20 @@ class Pairwise:
     @cached_property
     def _kept(self) -> dict[int, tuple[FloatArray, ...]]:
         """Tables of all blocks by their first node, kept where they are not too many."""
-        rows, (nodes, points) = self._blocks(), self._length.shape
+        return {own.start: self._block_tables(own) for own in self._blocks()} if self._numbers <= KEPT else {}
+
+    @property
+    def _numbers(self) -> int:
+        """Entries of all tables."""
+        nodes, points = self._length.shape
         parts = (1 + self.setting.projection.shape[1]) * self.setting.space.width(self._degree) + nodes
-        return {own.start: self._block_tables(own) for own in rows} if nodes * points * parts <= KEPT else {}
+        return int(nodes * points * parts)
+
+    @property
+    def bytes_held(self) -> int:
+        """Bytes, about, of the tables that are kept, and of the blocks that are worked on."""
+        kept = self._numbers if self._numbers <= KEPT else 0
+        return 8 * (kept + BLOCKS * min(self._numbers, BLOCK))
 
     def _block_tables(self, rows: slice) -> tuple[FloatArray, ...]:
         wave, gradient = self._tables(rows)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meanfield_pde.attention.operators import Setting
     from meanfield_pde.spaces import Space
 
-__all__ = ["Cover", "longest_query", "reach", "skeleton"]
+__all__ = ["Cover", "longest_query", "reach", "search_bytes", "skeleton"]
 
 #: Least extent of the region of exponents in which the kernel is reproduced, in every direction.
 THICKNESS = 1.0
@@ -27,6 +27,8 @@ CANDIDATES = 2
 MARGIN = 1.05
 #: About how many candidates are keys of spread shifts with all their points: in the plane, and elsewhere.
 PLANE, GRID = 600, 2000
+#: Matrices of all candidates that a search holds at once, as observed: the kernel, its factors, its errors.
+MATRICES = 4
 
 
 def reach(space: Space, shifts: FloatArray) -> float:
@@ -142,6 +144,12 @@ def skeleton(cover: Cover, rank: float, tolerance: float, accepted: float) -> Sk
     )
     known = 0.0 if plane else rank  # in the plane it is but a bound
     return fit(start, (cover.queries, cover.keys), cover.largest, (tolerance, accepted), known)
+
+
+def search_bytes(rank: float, *, plane: bool) -> int:
+    """Count the bytes that the search for a skeleton of about this rank takes: of a few square matrices."""
+    candidates = (PLANE if plane else GRID) + CANDIDATES * rank + 64
+    return int(8 * MATRICES * candidates**2)
 
 
 def spread(shifts: FloatArray, count: int) -> FloatArray:

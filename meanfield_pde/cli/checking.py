@@ -33,6 +33,7 @@ def check(config: str, settings: Sequence[str], report: Report) -> None:
     if configuration.design is not None:
         wanted_of(configuration)
     nodes = len(problem.auxiliary.nodes)
+    needed = estimate_memory(configuration, nodes) + problem.kernel_bytes()
     values = {
         "valid": True,
         "title": configuration.title,
@@ -40,7 +41,7 @@ def check(config: str, settings: Sequence[str], report: Report) -> None:
         "resolution": configuration.token.resolution,
         "states": configuration.time.states,
         "heads": len(configuration.heads),
-        "gibibytes": round(estimate_memory(configuration, nodes) / 2**30, 2),
+        "gibibytes": round(needed / 2**30, 2),
     }
     names = NAMES | {"resolution": configuration.token.counted}
     report.result(values, title=f"{config}: valid", names=names)

@@ -77,7 +77,8 @@ def checked(configuration: Configuration, plan: Plan) -> Checked:
             raise InputError(f"{error} (at {plan.spoken(index)})") from None
         _check_of(plan, found)
         files |= set(config.data_files(found))
-        largest = max(largest, config.estimate_memory(found, problem.auxiliary.nodes.size))
+        needed = config.estimate_memory(found, problem.auxiliary.nodes.size) + problem.kernel_bytes()
+        largest = max(largest, needed)
     digests = {str(path): _digest(path) for path in sorted(files)}
     return Checked(plan, configuration, digests, largest)
 

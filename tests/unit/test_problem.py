@@ -1,11 +1,13 @@
 """Problems from configurations of every kind, and from arrays and callables."""
 
 import json
+import tracemalloc
 
 import h5py
 import numpy as np
 import pytest
 
+import meanfield_pde as mf
 from meanfield_pde import auxiliary, config, encodings, evolution, initial
 from meanfield_pde.attention import Alibi, Attention, Causal, Head, NoBias, Prompt, Table, Window, Within
 from meanfield_pde.attention.field import AttentionField
@@ -349,3 +351,26 @@ def test_prompts_of_another_dimension_are_refused():
         evolution.solve(
             Problem(SPACE, Attention((Head.plain(1.0, 2),), auxiliary.none(), prompt=wrong), [0.0, 0.1])
         )
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("sphere-ring", {"encoding.amplitude": 0.47}),
+        ("sphere-ring", {"attention.beta": 1.07, "auxiliary.nodes": 2, "token.resolution": 15}),
+        ("additive-ring", {"encoding.amplitude": 1.07}),
+    ],
+)
+def test_kernels_take_the_memory_that_is_said(name, overrides):
+    """Factored on S² and on the circle, pair by pair for two nodes: within a factor of two."""
+    problem = mf.load(name, overrides)
+    coefficients = problem.initial.coefficients(problem.space, problem.auxiliary)
+    tracemalloc.start()
+    problem.equation(problem.space).attention.velocity(coefficients)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.5 < problem.kernel_bytes() / peak < 2.0
+
+
+def test_other_kernels_take_little_memory():
+    assert mf.load("torus").kernel_bytes() == mf.load("orthonormal-tokens").kernel_bytes() == 0
