@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from meanfield_pde.api import limit as limit
     from meanfield_pde.api import load as load
     from meanfield_pde.api import open as open  # noqa: A004
+    from meanfield_pde.api import train as train
     from meanfield_pde.designs.result import Design as Design
     from meanfield_pde.errors import ComputationError as ComputationError
     from meanfield_pde.errors import InputError as InputError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from meanfield_pde.sweeps.result import Sweep as Sweep
     from meanfield_pde.sweeps.sweep import SweepError as SweepError
     from meanfield_pde.sweeps.sweep import sweep as sweep
+    from meanfield_pde.training.result import Training as Training
 
 _HOMES = {
     "load": "meanfield_pde.api",
@@ -48,6 +50,8 @@ _HOMES = {
     "design": "meanfield_pde.api",
     "DesignError": "meanfield_pde.api",
     "Design": "meanfield_pde.designs.result",
+    "train": "meanfield_pde.api",
+    "Training": "meanfield_pde.training.result",
     "Limit": "meanfield_pde.results",
     "Bifurcation": "meanfield_pde.results",
     "solve": "meanfield_pde.evolution",
@@ -76,6 +80,7 @@ __all__ = [
     "Solution",
     "Sweep",
     "SweepError",
+    "Training",
     "bifurcation",
     "compare",
     "compared",
@@ -86,6 +91,7 @@ __all__ = [
     "particles",
     "solve",
     "sweep",
+    "train",
 ]
 
 

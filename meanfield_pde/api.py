@@ -14,6 +14,7 @@ from meanfield_pde.records import Variable, read
 from meanfield_pde.results import Bifurcation, Limit
 from meanfield_pde.solution import Solution, summary
 from meanfield_pde.sweeps.result import Sweep
+from meanfield_pde.training.result import Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from meanfield_pde.designs.find import Wanted
     from meanfield_pde.problem import Problem
     from meanfield_pde.records import Record
+    from meanfield_pde.training.plan import Plan
+    from meanfield_pde.training.train import History, Step
 
 __all__ = [
     "BifurcationError",
@@ -35,6 +38,7 @@ __all__ = [
     "limit",
     "load",
     "open",
+    "train",
 ]
 
 
@@ -51,8 +55,10 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Proble
     return build(config.load(path, overrides or {}))
 
 
-def open(path: str | Path) -> Solution | Limit | Bifurcation | Design | Sweep:  # noqa: A001
-    """Solution, limit, bifurcation diagram, design or sweep of an HDF5 file, as its attribute ``kind`` says.
+def open(  # noqa: A001
+    path: str | Path,
+) -> Solution | Limit | Bifurcation | Design | Sweep | Training:
+    """Solution, limit, diagram, design, sweep or training of an HDF5 file, as its attribute ``kind`` says.
 
     Raises
     ------
@@ -67,6 +73,8 @@ def open(path: str | Path) -> Solution | Limit | Bifurcation | Design | Sweep:  
         return Design(record)
     if kind == "sweep":
         return Sweep(record)
+    if kind == "training":
+        return Training(record)
     return Bifurcation(record) if kind == "bifurcation" else Solution(record)
 
 
@@ -335,6 +343,59 @@ def design(
     if not found.reached:
         raise DesignError(f"design: {found.failure}", result)
     return result
+
+
+def train(
+    problem: Problem,
+    plan: Plan | None = None,
+    *,
+    start: Training | None = None,
+    theory: bool = False,
+    threads: int | None = None,
+    progress: Callable[[Step, History], None] = lambda *_: None,
+) -> Training:
+    r"""Train the feed-forward drift: minimise ℓ(μ_T) + (λ/2)∫|θ|² dt over piecewise constant θ(t).
+
+    Parameters
+    ----------
+    plan
+        Fields, loss, penalty and intervals; by default the table [training] of the problem's configuration.
+    start
+        A training of the same problem to go on from.
+    theory
+        Compare the gradient at θ = 0 with the adjoint equation, and its decay with the spectral gap.
+    progress
+        Called after every iteration with the step and all iterates so far; it may raise to interrupt.
+
+    Raises
+    ------
+    InputError
+        When the problem has no noise or no initial density, or nothing says what is trained.
+    ComputationError
+        When grid or steps cannot be fine enough.
+    """
+    from meanfield_pde.training import train as optimiser
+    from meanfield_pde.training.assembly import assembled, history_of
+
+    planned = plan or _planned(problem)
+    history = None if start is None else history_of(start.record)
+    trained = optimiser.train(problem, planned, start=history, threads=threads, between=progress)
+    found = None
+    if theory:
+        from meanfield_pde.training.theory import theory as compared_with_theory
+
+        found = compared_with_theory(trained.objective)
+    return Training(assembled(trained, found))
+
+
+def _planned(problem: Problem) -> Plan:
+    """Return what is trained, from the configuration."""
+    from meanfield_pde import config
+    from meanfield_pde.training.wanted import plan_of
+
+    if not problem.configuration:
+        raise InputError("train: a problem without configuration needs ``plan``: fields, loss and penalty")
+    return plan_of(config.loads(problem.configuration, source=problem.source, label=problem.label))
 
 
 def _asked(problem: Problem, wanted: Wanted | None) -> Wanted:

@@ -21,8 +21,9 @@ from meanfield_pde.attention import (
     Within,
 )
 from meanfield_pde.auxiliary import Auxiliary
-from meanfield_pde.drift import harmonics
+from meanfield_pde.drift import combined
 from meanfield_pde.errors import InputError
+from meanfield_pde.features import Harmonics, Perceptron, units
 from meanfield_pde.initial import Initial
 from meanfield_pde.problem import Accuracy, Problem
 from meanfield_pde.spaces.named import space_named
@@ -31,13 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from meanfield_pde.arrays import FloatArray
-    from meanfield_pde.config import Configuration, MixtureComponent
+    from meanfield_pde.config import Configuration, Drift, MixtureComponent, Training
     from meanfield_pde.config import Head as HeadConfiguration
     from meanfield_pde.config.attention import Matrix
     from meanfield_pde.encodings import Encoding
+    from meanfield_pde.features import Features
     from meanfield_pde.spaces import Space
 
-__all__ = ["build"]
+__all__ = ["build", "fields"]
 
 
 def build(configuration: Configuration) -> Problem:
@@ -74,7 +76,7 @@ def build(configuration: Configuration) -> Problem:
         depths=np.linspace(0.0, configuration.time.final, save) if isinstance(save, int) else np.array(save),
         initial=_initial(configuration, auxiliary, space),
         sigma=configuration.noise.sigma,
-        drift=None if drift is None else harmonics(drift.parameters, drift.degree),
+        drift=None if drift is None else combined(drift.parameters, fields(configuration, drift)),
         accuracy=Accuracy(solver.rtol, solver.atol, solver.max_resolution),
         title=configuration.title,
         configuration=configuration.to_toml(),
@@ -85,6 +87,13 @@ def build(configuration: Configuration) -> Problem:
         source=configuration.source,
         data=configuration.digests(),
     )
+
+
+def fields(configuration: Configuration, table: Drift | Training) -> Features:
+    """Tangential fields that a drift is combined of."""
+    if table.features == "harmonics":
+        return Harmonics(table.degree or 0)
+    return Perceptron(table.activation, *units(configuration.token.embedding, table.width, table.seed))
 
 
 def _auxiliary(configuration: Configuration) -> Auxiliary:

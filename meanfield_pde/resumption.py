@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Resumption", "check_configuration", "check_data", "check_version", "resumption"]
 
-#: Keys that do not bear on the result.
-FREE = frozenset({"output.checkpoint"})
+#: Keys that do not bear on the result, or say when a training ends.
+FREE = frozenset({"output.checkpoint", "training.iterations", "training.tolerance"})
 
 
 #: How a run ends that has nothing left to do.

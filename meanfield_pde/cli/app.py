@@ -18,6 +18,7 @@ from meanfield_pde.cli.flags import (
 )
 from meanfield_pde.cli.limit_commands import bifurcation, compare, limit
 from meanfield_pde.cli.sweep_commands import sweep
+from meanfield_pde.cli.train_commands import train
 
 __all__ = ["app"]
 
@@ -106,7 +107,7 @@ def solve(  # noqa: PLR0913, PLR0917 (one parameter a flag)
     run(job, Report(as_json=as_json, quiet=quiet))
 
 
-for command in (limit, compare, bifurcation, design, sweep):
+for command in (limit, compare, bifurcation, train, design, sweep):
     app.command()(command)
 
 

@@ -19,9 +19,6 @@ WRONG_INPUT = 2
 UNFINISHED = 3
 INTERRUPTED = 130
 
-LATER = frozenset({"train"})
-"""Commands that are announced and not there yet."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status.
@@ -79,11 +76,9 @@ def _run(given: list[str]) -> int:
 
 
 def _check_command(name: str, commands: Iterable[str]) -> None:
-    if name in LATER:
-        raise InputError(f"the command {name} is not available yet in this version")
     if name.startswith("-") or name in commands:
         return
-    close = difflib.get_close_matches(name, [*commands, *LATER], n=1)
+    close = difflib.get_close_matches(name, list(commands), n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(commands)}"
     raise InputError(f"no such command: {name}; {hint}")
 

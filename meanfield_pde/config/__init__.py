@@ -22,6 +22,7 @@ from meanfield_pde.config.tables import (
     prompt_angles,
     prompt_vectors,
 )
+from meanfield_pde.config.training import Training, TrainingLoss, TrainingTarget
 
 __all__ = [
     "Attention",
@@ -41,6 +42,9 @@ __all__ = [
     "Target",
     "Time",
     "Token",
+    "Training",
+    "TrainingLoss",
+    "TrainingTarget",
     "auxiliary_table",
     "available_memory",
     "bias_table",

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from pydantic import PrivateAttr, model_validator
 
@@ -23,6 +23,7 @@ from meanfield_pde.config.schema import (
     Token,
 )
 from meanfield_pde.config.spaces import check_space
+from meanfield_pde.config.training import Training
 from meanfield_pde.config.values import Line, RuleError
 from meanfield_pde.config.writing import toml
 
@@ -31,8 +32,6 @@ __all__ = ["Configuration"]
 
 class Configuration(Table):
     """What is solved and how, as a TOML file states it. Two are equal when they describe the same problem."""
-
-    later: ClassVar[frozenset[str]] = frozenset({"training"})
 
     title: Line = ""
     token: Token = Token()
@@ -47,6 +46,7 @@ class Configuration(Table):
     solver: Solver = Solver()
     output: Output = Output()
     design: Design | None = None
+    training: Training | None = None
 
     _source: Path | None = PrivateAttr(default=None)
     _label: str = PrivateAttr(default="configuration")

@@ -270,15 +270,23 @@ def _constant_parameters(value: object) -> object:
 
 
 class Drift(Table):
-    """Feed-forward drift with fixed parameters on the tangential fields of the space up to a degree.
+    """Feed-forward drift with fixed parameters on tangential fields of the space.
 
-    On the circle 1, cos θ, sin θ, …, cos Kθ, sin Kθ.
+    Harmonics up to a degree, on the circle 1, cos θ, sin θ, …, cos Kθ, sin Kθ; or those of a perceptron
+    P_x W a(Ux + b), whose W is given row by row.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"activation", "width", "seed", "intervals"})
+    options: ClassVar[Options] = {
+        "features": {"harmonics": ("degree",), "perceptron": ("activation", "width", "seed")}
+    }
+    required: ClassVar[tuple[str, ...]] = ("degree",)
+    later: ClassVar[frozenset[str]] = frozenset({"intervals"})
 
-    features: Annotated[Literal["harmonics"], choice("harmonics", later=("perceptron",))] = "harmonics"
-    degree: Index
+    features: Annotated[Literal["harmonics", "perceptron"], choice("harmonics", "perceptron")] = "harmonics"
+    degree: Index | None = None
+    activation: Annotated[Literal["relu", "tanh", "gelu"], choice("relu", "tanh", "gelu")] = "relu"
+    width: Count | None = None
+    seed: Index = 0
     parameters: Annotated[tuple[Finite, ...], BeforeValidator(_constant_parameters)]
 
 

@@ -10,8 +10,9 @@ from meanfield_pde.config.values import RuleError
 
 if TYPE_CHECKING:
     from meanfield_pde.config.configuration import Configuration
+    from meanfield_pde.config.schema import Drift
 
-__all__ = ["check_initial", "check_space", "fields_of_drift"]
+__all__ = ["check_initial", "check_rows", "check_space", "fields_of_drift"]
 
 #: Error of the length of a unit vector, as written by hand.
 LENGTH = 1e-6
@@ -26,6 +27,8 @@ def check_space(configuration: Configuration) -> None:
     _check_method(configuration)
     if configuration.design is not None:
         configuration.design.check(configuration)
+    if configuration.training is not None:
+        configuration.training.check(configuration)
 
 
 def check_initial(configuration: Configuration) -> None:
@@ -54,6 +57,13 @@ def check_initial(configuration: Configuration) -> None:
 
 def _check_modes(configuration: Configuration) -> None:
     modes: Any = configuration.initial.modes
+    check_rows(configuration, modes)
+    if configuration.token.is_line:
+        check_fourier(modes)
+
+
+def check_rows(configuration: Configuration, modes: Any) -> None:
+    """Raise ``RuleError`` where rows of modes are not those of the token space."""
     wanted = 4 if configuration.token.space == "torus" and not configuration.token.is_line else 3
     for mode in modes:
         if len(mode) != wanted:
@@ -61,8 +71,6 @@ def _check_modes(configuration: Configuration) -> None:
             raise RuleError("modes", f"must hold rows {names} on this space", value=mode, table="initial")
         if configuration.token.space == "zonal" and mode[2] != 0.0:
             raise RuleError("modes", "must have the phase 0 on zonal spheres", value=mode, table="initial")
-    if configuration.token.is_line:
-        check_fourier(modes)
 
 
 def _check_center(configuration: Configuration, center: Any, key: str) -> None:
@@ -142,9 +150,14 @@ def _check_encoding(configuration: Configuration) -> None:
         )
 
 
-def fields_of_drift(configuration: Configuration, degree: int) -> tuple[int, str]:
-    """Count the tangential fields up to a degree, and say how."""
-    token = configuration.token
+def fields_of_drift(configuration: Configuration, drift: Drift) -> tuple[int, str]:
+    """Count the fields of a drift, and say how."""
+    token, degree = configuration.token, drift.degree or 0
+    if drift.features == "perceptron":
+        units = drift.width or token.embedding
+        if token.space == "zonal":
+            return units, "one number a unit"
+        return token.embedding * units, f"{token.embedding} times {units} (W, row by row)"
     if token.is_line:
         return 2 * degree + 1, "2 degree + 1"
     if token.space == "zonal":
@@ -162,7 +175,7 @@ def _check_drift(configuration: Configuration) -> None:
         raise RuleError(
             "features", "are not available on spheres of this dimension", value=drift.features, table="drift"
         )
-    expected, formula = fields_of_drift(configuration, drift.degree)
+    expected, formula = fields_of_drift(configuration, drift)
     if len(drift.parameters) != expected:
         raise RuleError(
             "parameters",

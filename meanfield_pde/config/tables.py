@@ -330,6 +330,7 @@ def named_files(configuration: Configuration) -> dict[str, Path]:
         One of them does not exist.
     """
     prompt, heads = configuration.prompt, configuration.heads
+    target = None if configuration.training is None else configuration.training.loss.target
     names = {
         "[auxiliary] file": configuration.auxiliary.file,
         "[encoding] file": _used_file(configuration.encoding),
@@ -338,6 +339,7 @@ def named_files(configuration: Configuration) -> dict[str, Path]:
         "[design] target.file": configuration.design.target.file
         if configuration.design is not None
         else None,
+        "[training] loss.target.file": None if target is None else target.file,
     } | {f"[attention] {head.place('file')}": head.file for head in heads if head.bias == "table"}
     return {
         place: find_file(name, configuration.source, f"{configuration.label}: {place}")

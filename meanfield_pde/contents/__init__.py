@@ -14,6 +14,7 @@ from meanfield_pde.contents.limit import check_limit
 from meanfield_pde.contents.rules import check_numbers
 from meanfield_pde.contents.solution import LAST_ONLY, SOLUTION, check_solution
 from meanfield_pde.contents.sweep import check_sweep
+from meanfield_pde.contents.training import check_training
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "LAST_ONLY", "LIMIT", "SOLUTION", "check", "check_numbers", "kind_of", "token_dims"]
 
 #: What the root attribute ``kind`` may say; files without it are older, and hold a solution.
-KINDS = ("solution", "limit", "bifurcation", "design", "sweep")
+KINDS = ("solution", "limit", "bifurcation", "design", "sweep", "training")
 
 
 def kind_of(record: Record) -> str:
@@ -45,5 +46,7 @@ def check(record: Record) -> None:
             check_design(record)
         elif kind == "sweep":
             check_sweep(record)
+        elif kind == "training":
+            check_training(record)
         else:
             check_solution(record)

@@ -12,7 +12,7 @@ from meanfield_pde.files import check_target, replacing
 from meanfield_pde.records import SOLUTION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from matplotlib.figure import Figure
 
@@ -77,24 +77,24 @@ def figure(records: Sequence[Record]) -> Figure:
     from meanfield_pde.figures.comparison import comparison
     from meanfield_pde.figures.design import design
     from meanfield_pde.figures.sweep import sweep
+    from meanfield_pde.figures.training import training
 
+    pages: dict[str, Callable[[Record], Figure]] = {
+        "limit": _limit,
+        "bifurcation": bifurcation,
+        "design": design,
+        "sweep": sweep,
+        "training": training,
+    }
     with style.applied():
-        match kinds[0]:
-            case "limit":
-                return _limit(records[0])
-            case "bifurcation":
-                return bifurcation(records[0])
-            case "design":
-                return design(records[0])
-            case "sweep":
-                return sweep(records[0])
-            case _:
-                for record in records:
-                    record.require(laid_out(SOLUTION, record))
-                if len(records) == 1:
-                    return _overview(records[0])
-                _check_beside(records)
-                return comparison(records)
+        if kinds[0] in pages:
+            return pages[kinds[0]](records[0])
+        for record in records:
+            record.require(laid_out(SOLUTION, record))
+        if len(records) == 1:
+            return _overview(records[0])
+        _check_beside(records)
+        return comparison(records)
 
 
 def _overview(record: Record) -> Figure:

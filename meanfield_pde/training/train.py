@@ -131,11 +131,11 @@ def train(
     *,
     start: History | None = None,
     threads: int | None = None,
-    between: Callable[[Step, FloatArray], None] = lambda *_: None,
+    between: Callable[[Step, History], None] = lambda *_: None,
 ) -> Trained:
     """Minimise J from θ = 0, or go on from earlier iterates.
 
-    ``between`` is called after every iteration with the step and the parameters; it may raise to interrupt.
+    ``between`` is called after every iteration with the step and all iterates; it may raise to interrupt.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def _with_grid(objective: Objective, parameters: FloatArray) -> Objective:
 class _Optimiser:
     """L-BFGS on one objective after another; what it reaches is kept in the history."""
 
-    def __init__(self, plan: Plan, history: History, between: Callable[[Step, FloatArray], None]) -> None:
+    def __init__(self, plan: Plan, history: History, between: Callable[[Step, History], None]) -> None:
         self.plan, self.history, self.between = plan, history, between
         self.converged, self.reason = False, ""
         self._first = math.nan
@@ -279,7 +279,7 @@ class _Optimiser:
             step = Step(
                 len(history.loss) - 1, history.evaluations, history.loss[-1], history.gradient_norm[-1]
             )
-            self.between(step, history.parameters)
+            self.between(step, history)
             if self._finished(goal):
                 raise StopIteration
 

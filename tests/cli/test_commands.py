@@ -270,12 +270,14 @@ def test_help_and_version(run, folder):  # noqa: ARG001
             "limit",
             "compare",
             "bifurcation",
+            "train",
+            "design",
+            "sweep",
             "info",
             "plot",
             "animate",
         ):
             assert f"\n  {command} " in outcome.out
-        assert "train" not in outcome.out
     assert "--overwrite" in run("solve", "--help").out
     assert run("--version").out.startswith("meanfield-pde ")
 

@@ -179,9 +179,13 @@ APPENDED = {
         "[prompt]\npoints = [[1.0, 0.0]]\nfraction = 0.1",
         ["[prompt] points", "angles", "[[1.0, 0.0]]"],
     ),
-    "drift of a later version": (
+    "drift of a perceptron with a degree": (
         '[drift]\nfeatures = "perceptron"\ndegree = 1\nparameters = [1.0, 1.0, 1.0]',
-        ["[drift] features", "not available yet", '"perceptron"'],
+        ["[drift] degree", "no effect", '"perceptron"'],
+    ),
+    "drift of a perceptron with too few parameters": (
+        '[drift]\nfeatures = "perceptron"\nwidth = 3\nparameters = [1.0, 1.0, 1.0]',
+        ["[drift] parameters", "= 6 entries", "2 times 3"],
     ),
     "drift with too few parameters": (
         "[drift]\ndegree = 2\nparameters = [1.0, 1.0]",
@@ -245,7 +249,26 @@ APPENDED = {
         ["[solver] max_resolution", "token.resolution = 128", "got 64"],
     ),
     "output density": ('[output]\ndensity = "some"', ["[output] density", '"last"', 'got "some"']),
-    "training is for later": ("[training]\ndegree = 3", ["training", "not available yet"]),
+    "training for nothing": ("[noise]\nsigma = 1\n[training]\ndegree = 3", ["[training]", "loss", "missing"]),
+    "training without noise": (
+        '[training]\ndegree = 3\n[training.loss]\nkind = "linear"\nmodes = [[1, 1.0, 0.0]]',
+        ["[noise] sigma", "> 0", "training"],
+    ),
+    "training without a degree": (
+        '[noise]\nsigma = 1\n[training]\nloss = { kind = "linear", modes = [[1, 1.0, 0.0]] }',
+        ["[training] degree", "required", "harmonics"],
+    ),
+    "training towards nothing": (
+        '[noise]\nsigma = 1\n[training]\ndegree = 3\nloss = { kind = "kl" }',
+        ["[training] loss.target", "required"],
+    ),
+    "training towards no density": (
+        (
+            "[noise]\nsigma = 1\n[training]\ndegree = 3\n"
+            '[training.loss]\ntarget = { kind = "vonmises", concentration = -1 }'
+        ),
+        ["concentration", ">= 0"],
+    ),
     "design of nothing": ("[design]\nx = 1", ["[design]", "x", "unknown key"]),
     "syntax": ("[noise\nsigma = 1", ["not valid TOML", "line"]),
     "key twice": ("[noise]\nsigma = 1\nsigma = 2", ["not valid TOML", "line"]),
@@ -443,7 +466,7 @@ FLAGS = {
     "compare a damaged file": (["compare", "exists.h5", "limit.h5"], ["exists.h5", "HDF5"]),
     "init unknown": (["init", "startr"], ["startr", 'did you mean "starter"']),
     "init into another folder": (["init", "../starter"], ["../starter", "starter"]),
-    "later command": (["train", "case.toml", "-o", "out.h5"], ["train", "not available yet"]),
+    "train nothing": (["train", "case.toml", "-o", "out.h5"], ["[training]", "required", "missing"]),
     "sweep over nothing": (["sweep", "case.toml", "-o", "out.h5"], ["--over"]),
 }
 
@@ -469,11 +492,6 @@ def test_wrong_flag_or_file(run, workshop, arguments, words):
     contents = [path.read_bytes() for path in before]
     refused(run(*arguments), workshop, before, words)
     assert [path.read_bytes() for path in before] == contents
-
-
-@pytest.mark.parametrize("command", ["train"])
-def test_announced_commands_are_not_available_yet(run, folder, command):
-    refused(run(command, "--help"), folder, [], [command, "not available yet"])
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")

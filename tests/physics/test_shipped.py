@@ -14,8 +14,11 @@ from meanfield_pde import shipped
 ORDER = {
     "additive-ring": 0.15,
     "causal-attention": 0.3 / (8.0 * np.sin(np.pi / 16.0)),
+    "classification": 0.25,
     "design-arc": 0.2,
     "design-mixture": special.iv(1, 1.0) / special.iv(0, 1.0),
+    "escape-circle": 0.4,
+    "escape-sphere": 1.0 / np.tanh(1.0) - 1.0,
     "kuramoto": 0.025,
     "metastable-clusters": 0.005,
     "minilm-natural": 0.1,
@@ -48,7 +51,7 @@ def test_every_shipped_configuration_is_here():
 @pytest.mark.parametrize("name", sorted(ORDER))
 def test_it_runs(name):
     overrides = {"time.final": 0.2, "time.save": 3, "token.resolution": 64}
-    if name.startswith("sphere"):
+    if "sphere" in name:
         overrides |= {"token.resolution": 12, "solver.rtol": 1e-4, "solver.atol": 1e-5}
     if "\nnodes =" in path_of(name).read_text(encoding="utf-8"):
         overrides["auxiliary.nodes"] = 8
