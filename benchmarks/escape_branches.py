@@ -1,12 +1,8 @@
-r"""Branches of optima of the escape problem, followed over λ and over depth by warm starts.
+"""Branches of optima of the escape problem, followed over λ and over depth by warm starts.
 
 Three kinds of local optima are found. Tokens gather and stay *clustered*; they gather, rest on a plateau
-and *escape* from it near the end; or the drift *avoids* the cluster from the start. Share of the plateau is
-the share of depth on which
-
-.. math:: c = \frac{E - E_u}{\max E - E_u} \ge 0.9,
-
-E the interaction energy and E_u that of the uniform density.
+and *escape* from it near the end; or the drift *avoids* the cluster from the start. The plateau is where their
+clustering is at least 0.9, as `meanfield-pde train` reports it.
 """
 
 import math
@@ -21,6 +17,7 @@ from scipy.optimize import brentq
 from benchmarks import escape_problem
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.energies import interaction_energy
+from meanfield_pde.training.report import clustering, report
 from meanfield_pde.training.train import History, Trained, train
 
 Kind = Literal["clustered", "escape", "avoids"]
@@ -28,7 +25,6 @@ Kind = Literal["clustered", "escape", "avoids"]
 LENGTH, TOLERANCE = 0.4, 1e-3
 #: R at the end above which tokens are clustered there, and on the way above which they have been.
 CLUSTERED, GATHERED = 0.5, 0.7
-PLATEAU = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,17 +113,8 @@ def described(trained: Trained) -> tuple[FloatArray, float]:
     energies = np.array([interaction_energy(equation.attention, state) for state in states])
     uniform = np.zeros_like(states[0])
     uniform[:, : equation.space.constant] = states[0][:, : equation.space.constant]
-    lowest = interaction_energy(equation.attention, uniform)
-    ordered = (energies - lowest) / (energies.max() - lowest)
-    return np.array(orders), above(depths, ordered, PLATEAU)
-
-
-def above(depths: FloatArray, values: FloatArray, level: float) -> float:
-    """Share of depth on which values, linear in between, are at least at a level."""
-    low, high = np.minimum(values[:-1], values[1:]), np.maximum(values[:-1], values[1:])
-    rise = np.where(high > low, high - low, 1.0)
-    parts = np.where(high > low, np.clip((high - level) / rise, 0.0, 1.0), low >= level)
-    return float(parts @ np.diff(depths) / (depths[-1] - depths[0]))
+    clustered = clustering(energies, interaction_energy(equation.attention, uniform))
+    return np.array(orders), report(depths, clustered, depths, trained.parameters).plateau
 
 
 def followed(first: Optimum, regularizations: Iterable[float]) -> list[Optimum]:
