@@ -1,8 +1,8 @@
 """Branches of optima of the escape problem, followed over λ and over depth by warm starts.
 
 Three kinds of local optima are found. Tokens gather and stay *clustered*; they gather, rest on a plateau
-and *escape* from it near the end; or the drift *avoids* the cluster from the start. The plateau is where their
-clustering is at least 0.9, as `meanfield-pde train` reports it.
+and *escape* from it near the end; or the drift *avoids* the cluster from the start. The plateau is where
+their clustering is at least 0.9, as `meanfield-pde train` reports it.
 """
 
 import math
