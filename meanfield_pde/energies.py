@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from meanfield_pde.attention.blocks import TokenHead
 from meanfield_pde.attention.operators import LARGEST_EXPONENT
 from meanfield_pde.attention.prompt import prompt_keys, queries
+from meanfield_pde.attention.scattered import FEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +53,10 @@ def scattered_energy(field: ScatteredField, atoms: Atoms) -> float:
     auxiliary = field.field.attention.auxiliary
     if field.rings is not None and all(head.beta > 0.0 for head in field.field.attention.heads):
         return field.rings.energy(atoms)
+    if field.rings is None and atoms.masses.size <= FEW:
+        tokens = field.space.embed(atoms.places)
+        pairs = (TokenHead(head.setting, atoms.rows, atoms.masses) for head in field.field.heads)
+        return float(sum(head.energy(tokens) for head in pairs))
     coefficients = field.space.analyse_atoms(atoms)
 
     def average(integrand: FloatArray) -> float:

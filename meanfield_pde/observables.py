@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.field import AttentionField
-    from meanfield_pde.attention.scattered import ScatteredField
     from meanfield_pde.auxiliary import Auxiliary
     from meanfield_pde.equation import Equation
     from meanfield_pde.spaces import Atoms, Space
@@ -27,7 +26,6 @@ __all__ = [
     "compare_atoms",
     "compare_state",
     "observe",
-    "scattered_attention_entropy",
 ]
 
 #: Every diagnostic by name, with what it is.
@@ -81,23 +79,6 @@ def attention_entropy(attention: AttentionField, coefficients: FloatArray, densi
         relative = sums.offset + np.log(normaliser) - head.scored(coefficients) / normaliser
         total += float(layer.auxiliary.mean((density * relative) @ space.weights))
     return total / len(attention.heads)
-
-
-def scattered_attention_entropy(field: ScatteredField, atoms: Atoms) -> float:
-    """Return the same for a law that is a sum of atoms."""
-    if field.rings is not None:
-        return field.rings.attention_entropy(atoms)
-    coefficients = field.space.analyse_atoms(atoms)
-    shape = (field.field.attention.auxiliary.nodes.size, len(field.space.weights))
-    total = 0.0
-    for head in field.field.heads:
-        sums, scored = head.sums(coefficients), head.scored(coefficients)
-        joined = np.stack([np.broadcast_to(sums.total, shape), np.broadcast_to(scored, shape)], axis=-1)
-        values, exponent = field.space.interpolate_scaled(joined, sums.offset, atoms)
-        normaliser = np.maximum(values[:, 0], np.finfo(float).tiny)
-        relative = exponent + np.log(normaliser) - values[:, 1] / normaliser
-        total += float(field.field.attention.auxiliary.mean(atoms.sums(relative)))
-    return total / len(field.field.heads)
 
 
 @dataclass(frozen=True)

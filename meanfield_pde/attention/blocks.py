@@ -221,7 +221,7 @@ class TokenHead:
         with np.errstate(divide="ignore"):
             return np.log(self.head.kernel(inner))
 
-    def _bias(self, rows: slice) -> FloatArray:
+    def _bias(self, rows: slice | IntArray) -> FloatArray:
         """Bias of some queries, (queries or 1, tokens)."""
         if self._table is None:
             return np.zeros((1, self.rows.size))
@@ -232,7 +232,7 @@ class TokenHead:
         """Bias of all pairs of tokens, where they are not too many."""
         return self._pairs_of(slice(None)) if self.rows.size**2 <= HELD else None
 
-    def _pairs_of(self, rows: slice) -> FloatArray:
+    def _pairs_of(self, rows: slice | IntArray) -> FloatArray:
         if self._table is None:
             raise ValueError("bias: there is none")
         return np.ascontiguousarray(self._table[self.rows[rows]][:, self.rows])
@@ -275,6 +275,10 @@ class TokenHead:
 
     def disorder(self, tokens: FloatArray) -> float:
         """Mean over tokens of −∫ a log a dm, a = e^s / ∫ e^s dm."""
+        return float(self.shares @ self.disorders(tokens, np.arange(len(tokens))))
+
+    def disorders(self, tokens: FloatArray, chosen: IntArray) -> FloatArray:
+        """−∫ a log a dm of the chosen tokens at places (tokens, d), (chosen,)."""
         keys = self.keys(tokens)
         queries = self._queries(keys)
         weights = self.setting.attention.density_share * self.shares
@@ -283,15 +287,15 @@ class TokenHead:
         def block(rows: slice) -> list[FloatArray]:
             found = []
             for part in _cached(rows, len(keys)):
-                score, weight = self._own_scores(queries[part] @ keys.T) + self._bias(part), weights
+                own = chosen[part]
+                score, weight = self._own_scores(queries[own] @ keys.T) + self._bias(own), weights
                 if fixed is not None:
-                    score = np.concatenate([score, fixed[part]], axis=1)
+                    score = np.concatenate([score, fixed[own]], axis=1)
                     weight = np.concatenate([weights, self._prompt_weights])
                 found.append(_relative_entropy(score, weight))
             return found
 
-        relative = [part for found in each(block, len(queries)) for part in found]
-        return float(self.shares @ np.concatenate(relative))
+        return np.concatenate([part for found in each(block, chosen.size) for part in found])
 
 
 @dataclass(frozen=True, eq=False)

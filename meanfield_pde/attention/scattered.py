@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield_pde.attention.blocks import TokenHead
 from meanfield_pde.attention.operators import MODE_TOLERANCE, NOISE
 from meanfield_pde.attention.pairs import Pairs
 from meanfield_pde.attention.rings import RingField, are_rings
@@ -184,12 +185,45 @@ class ScatteredField:
         else:
             velocity = velocity / np.where(total > 0.0, total, 1.0)[:, None]
             threshold, limit = np.full(total.shape, HIDDEN), total
-        chosen = np.flatnonzero(~(limit > threshold))  # what is possible is at most one
-        if chosen.size:
-            chosen = np.flatnonzero(~(limit > threshold * self._possible(head, atoms)))
+        chosen = self._hidden(head, limit, threshold, atoms)
         if chosen.size and pairs is not None:
             velocity[chosen] = self._paired(pairs, atoms, chosen)
         return np.asarray(velocity)
+
+    def _hidden(
+        self, head: HeadField, limit: FloatArray, threshold: float | FloatArray, atoms: Atoms
+    ) -> IntArray:
+        """Return the queries whose sums are below the threshold of what is possible: the grid loses them."""
+        chosen = np.flatnonzero(~(limit > threshold))  # what is possible is at most one
+        if chosen.size:
+            chosen = np.flatnonzero(~(limit > threshold * self._possible(head, atoms)))
+        return chosen
+
+    def attention_entropy(self, atoms: Atoms) -> float:
+        """Mean entropy of attention relative to uniform attention, as ``observables.attention_entropy``."""
+        if self.rings is not None:
+            return self.rings.attention_entropy(atoms)
+        coefficients = self.space.analyse_atoms(atoms) if atoms.masses.size > FEW else None
+        relative = np.sum(
+            [self._head_entropy(head, coefficients, atoms) for head in self.field.heads], axis=0
+        )
+        return float(self.field.attention.auxiliary.mean(atoms.sums(relative))) / len(self.field.heads)
+
+    def _head_entropy(self, head: HeadField, coefficients: FloatArray | None, atoms: Atoms) -> FloatArray:
+        """−∫ a log a dm of every atom, (atoms,); pair by pair where atoms are few or see no key of theirs."""
+        pairs, tokens = TokenHead(head.setting, atoms.rows, atoms.masses), self.space.embed(atoms.places)
+        if coefficients is None:
+            return pairs.disorders(tokens, np.arange(len(tokens)))
+        sums, scored = head.sums(coefficients), head.scored(coefficients)
+        shape = (self.field.attention.auxiliary.nodes.size, len(self.space.weights))
+        joined = np.stack([np.broadcast_to(sums.total, shape), np.broadcast_to(scored, shape)], axis=-1)
+        values, exponent = self.space.interpolate_scaled(joined, sums.offset, atoms)
+        normaliser = np.maximum(values[:, 0], np.finfo(float).tiny)
+        relative = exponent + np.log(normaliser) - values[:, 1] / normaliser
+        hidden = self._hidden(head, values[:, 0], HIDDEN, atoms)
+        if hidden.size:
+            relative[hidden] = pairs.disorders(tokens, hidden)
+        return np.asarray(relative)
 
     def _possible(self, head: HeadField, atoms: Atoms) -> FloatArray:
         """Largest sum that each query may meet, (atoms,) or (1,), to which its rounding error is relative."""

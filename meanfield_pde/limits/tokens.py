@@ -21,7 +21,6 @@ from meanfield_pde.attention.linearised import Linearised, linearised
 from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.attention.scattered import largest_exponent
 from meanfield_pde.energies import scattered_energy
-from meanfield_pde.observables import scattered_attention_entropy
 from meanfield_pde.spaces import Atoms
 from meanfield_pde.spaces.base import surface
 
@@ -120,7 +119,7 @@ class TokenSystem:
         """Mean entropy of attention relative to uniform attention."""
         atoms = self.atoms(places)
         if self.has_grid:
-            return scattered_attention_entropy(self.field, atoms)
+            return self.field.attention_entropy(atoms)
         return self._pairs(atoms).entropy(places)
 
     def linearised(self, places: FloatArray, *, jacobian: bool = False) -> Linearised:

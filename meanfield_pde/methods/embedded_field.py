@@ -10,7 +10,6 @@ import numpy as np
 
 from meanfield_pde.attention.blocks import TokenAttention
 from meanfield_pde.energies import scattered_energy
-from meanfield_pde.observables import scattered_attention_entropy
 from meanfield_pde.spaces.base import surface
 
 if TYPE_CHECKING:
@@ -98,5 +97,5 @@ class EmbeddedField:
     def attention_entropy(self) -> float:
         """Mean entropy of attention relative to uniform attention."""
         if self._through_grid:
-            return scattered_attention_entropy(self.grid.field, self.cloud.atoms)
+            return self.grid.field.attention_entropy(self.cloud.atoms)
         return self._pairs.entropy(self.cloud.positions)

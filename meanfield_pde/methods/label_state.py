@@ -12,7 +12,6 @@ from meanfield_pde.attention.rings import are_rings
 from meanfield_pde.clusters import DEGREE
 from meanfield_pde.energies import scattered_energy
 from meanfield_pde.methods.saved_labels import LabelState
-from meanfield_pde.observables import scattered_attention_entropy
 from meanfield_pde.records import Variable
 from meanfield_pde.spaces.zonal import folded
 from meanfield_pde.spaces.zonal_line import Edges
@@ -65,7 +64,7 @@ def observe(problem: Problem, field: ScatteredField, cloud: Cloud) -> dict[str, 
         "entropy": float(-special.xlogy(marginal, marginal) @ space.weights),
         "order_parameter": float(np.linalg.norm(auxiliary.mean(moments))),
         "conditional_concentration": float(auxiliary.mean(np.linalg.norm(moments, axis=-1))),
-        "attention_entropy": scattered_attention_entropy(field, atoms),
+        "attention_entropy": field.attention_entropy(atoms),
         "spectral_tail": math.nan,
     }
 

@@ -22,6 +22,7 @@ from meanfield_pde.attention import (
     rings,
     scattered,
 )
+from meanfield_pde.attention.blocks import TokenAttention
 from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.attention.scattered import ScatteredField, kernel_space
 from meanfield_pde.drift import harmonics
@@ -74,6 +75,34 @@ def test_all_options_agree_with_the_definition(few, attention, seed, sharp):
     largest = np.abs(expected).max()
     allowed = 1e-9 if few == 0 else 2e-13
     assert np.abs(found - tangential(atoms.places, expected)).max() <= allowed * largest + 1e-300
+
+
+@pytest.mark.parametrize("few", [0, 128])
+@RANDOM
+@given(attention=attentions(sizes=(1, 2, 5, 16)), seed=SEEDS, sharp=st.booleans())
+def test_entropy_and_energy_agree_with_sums_over_pairs(few, attention, seed, sharp):
+    """Errors of entropies are relative to the exponents; bounds otherwise as above.
+
+    Queries that lie opposite of all keys have normalisers of e^{−30} of the largest: grids lose them.
+    """
+    largest = max(head.beta * np.linalg.norm(head.metric, 2) for head in attention.heads)
+    shifts = attention.encoding.shifts
+    exponent = largest * (1.0 if shifts is None else 1.0 + np.linalg.norm(shifts, axis=1).max()) ** 2
+    assume(exponent < 500.0)  # else the energy is infinite
+    atoms = atoms_of(attention.auxiliary.nodes.size, np.random.default_rng(seed), sharp)
+    tokens = Circle(8).embed(atoms.places)
+    softmax = replace(attention, normalization="softmax")  # none of it depends on the normalisation
+    pairs = TokenAttention(Circle(8), softmax, atoms.rows, atoms.masses)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scattered, "FEW", few)
+        patch.setattr(energies, "FEW", few)
+        field = ScatteredField(AttentionField(kernel_space(Circle(8), attention), attention), None)
+        entropy, energy = field.attention_entropy(atoms), energies.scattered_energy(field, atoms)
+    allowed = 1e-9 if few == 0 else 1e-14
+    assert entropy == pytest.approx(pairs.entropy(tokens), abs=allowed * max(1.0, exponent))
+    # Unnormalised sums of one head may be far below those of another query: relative to the largest.
+    scale = abs(pairs.energy(tokens)) if few else np.exp(exponent)
+    assert energy == pytest.approx(pairs.energy(tokens), abs=max(allowed, 2e-13) * scale)
 
 
 @pytest.mark.parametrize("normalization", ["softmax", "none"])
@@ -284,7 +313,7 @@ def test_energy_and_entropy_of_rings(dimension):
     assert field.rings.attention_entropy(atoms) == pytest.approx(entropy, rel=1e-13)
 
 
-def test_the_energy_of_rings_with_a_prompt_is_that_of_the_grid():
+def test_the_energy_of_rings_with_a_prompt_is_that_of_the_grid(monkeypatch):
     """In three dimensions grids serve as well: 1e-13."""
     attention = replace(
         layer_along_the_axis(np.random.default_rng(1), 2.0),
@@ -295,6 +324,7 @@ def test_the_energy_of_rings_with_a_prompt_is_that_of_the_grid():
     field = ScatteredField(AttentionField(kernel_space(Zonal(8, 3), attention), attention), None)
     grid = ScatteredField(field.field, None)
     object.__setattr__(grid, "rings", None)
+    monkeypatch.setattr(energies, "FEW", 0)  # so few would be summed as points
     assert field.rings.energy(atoms) == pytest.approx(energies.scattered_energy(grid, atoms), rel=1e-12)
 
 
