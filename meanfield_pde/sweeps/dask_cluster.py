@@ -16,7 +16,7 @@ from meanfield_pde.evolution import available_cores
 from meanfield_pde.sweeps.points import Outcome, Point, compute, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Farm", "connected", "outcomes"]
 
@@ -161,6 +161,7 @@ class _Round:
     client: Any
     waiting: deque[Point]
     ahead: int
+    work: Callable[[Any], Outcome]
     running: dict[str, tuple[Point, Any]] = field(default_factory=dict)
     suspects: list[Point] = field(default_factory=list)
     done: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
@@ -171,7 +172,7 @@ class _Round:
         """Hand over as many points as there are places for."""
         while self.waiting and len(self.running) < self.ahead * self.width():
             point = self.waiting.popleft()
-            future = self.client.submit(compute, point, pure=False, retries=0)
+            future = self.client.submit(self.work, point, pure=False, retries=0)
             self.running[future.key] = point, future  # Dask forgets what nobody holds
             future.add_done_callback(self.done.put)
 
@@ -211,20 +212,24 @@ class _Round:
         return outcome
 
 
-def outcomes(client: Any, points: Sequence[Point]) -> Iterator[list[Outcome]]:
+def outcomes(
+    client: Any, points: Sequence[Point], work: Callable[[Any], Outcome] | None = None
+) -> Iterator[list[Outcome]]:
     """Compute points, and give what is finished as it comes, in batches; empty ones now and then.
 
     A point whose worker died is computed again when all others are through, alone on its worker: where that
-    dies again, the point has failed.
+    dies again, the point has failed. ``work`` is done at every point: `compute`, unless another study has
+    points of its own.
 
     Raises
     ------
     ComputationError
         The scheduler was lost.
     """
-    first = _Round(client, deque(points), AHEAD)
+    done = work or compute
+    first = _Round(client, deque(points), AHEAD, done)
     yield from _through(first)
-    second = _Round(client, deque(first.suspects), 1)
+    second = _Round(client, deque(first.suspects), 1, done)
     yield from _through(second)
     if second.suspects:
         yield [failed(point.index, KILLED) for point in second.suspects]
