@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meanfield_pde.ablation.result import Ablation as Ablation
+    from meanfield_pde.ablation.whole import ablate as ablate
     from meanfield_pde.api import BifurcationError as BifurcationError
     from meanfield_pde.api import DesignError as DesignError
     from meanfield_pde.api import LimitError as LimitError
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from meanfield_pde.training.result import Training as Training
 
 _HOMES = {
+    "Ablation": "meanfield_pde.ablation.result",
+    "ablate": "meanfield_pde.ablation.whole",
     "load": "meanfield_pde.api",
     "open": "meanfield_pde.api",
     "bifurcation": "meanfield_pde.api",
@@ -67,6 +71,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Ablation",
     "Bifurcation",
     "BifurcationError",
     "ComputationError",
@@ -81,6 +86,7 @@ __all__ = [
     "Sweep",
     "SweepError",
     "Training",
+    "ablate",
     "bifurcation",
     "compare",
     "compared",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from meanfield_pde.ablation.result import Ablation
 from meanfield_pde.building import build
 from meanfield_pde.contents import LIMIT, kind_of
 from meanfield_pde.designs.result import Design
@@ -57,8 +58,8 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Proble
 
 def open(  # noqa: A001
     path: str | Path,
-) -> Solution | Limit | Bifurcation | Design | Sweep | Training:
-    """Solution, limit, diagram, design, sweep or training of an HDF5 file, as its attribute ``kind`` says.
+) -> Solution | Limit | Bifurcation | Design | Sweep | Training | Ablation:
+    """Solution, limit, diagram, design, … of an HDF5 file, as its attribute ``kind`` says.
 
     Raises
     ------
@@ -75,6 +76,8 @@ def open(  # noqa: A001
         return Sweep(record)
     if kind == "training":
         return Training(record)
+    if kind in {"ablation", "trained-ablation"}:
+        return Ablation(record)
     return Bifurcation(record) if kind == "bifurcation" else Solution(record)
 
 

@@ -3,20 +3,25 @@ r"""Quantitative predictions of the equation, each confirmed or refuted by a num
 * Rotary encodings with encoded values: u = R(ωz)x obeys the equation without positions, so that tokens end as
   R(−ωz) of one point, and with a turns over the context R = |sin(πa)/(πa)|.
 * Rotary encodings with bare values: R = 1, whatever a.
-* Additive rings: the spread state ends at one amplitude, the collapsed one at another, above it: a
-  first-order transition, with jumps of R at both ends.
-* One prompt token a position: below a share of attention tokens collapse in spite of it.
+* Additive rings: spread states (R = 0) are stable above one amplitude, the collapsed one below another,
+  which is larger: a first-order transition, with jumps of R at both ends.
+* One prompt token of direction 2πz a position: below a share of attention spread states are unstable.
 
-Without noise; stationary states are followed by the flow, from each to the next.
+Without noise, one token a position. A state is followed from each strength to the next by the flow and
+Newton's method, and ends between the last strength where it is stable and the first where it is not: where an
+eigenvalue of ∂V/∂T has crossed zero. T(z) = 2πz is stationary at every strength, by symmetry, and may be
+unstable before that, where tokens gather in opposite clusters.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import optimize
 
 from meanfield_pde import auxiliary as auxiliaries
 from meanfield_pde.ablation.runs import carried
@@ -25,148 +30,212 @@ from meanfield_pde.ablation.token_field import TokenField
 from meanfield_pde.encodings import additive, ring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from meanfield_pde.arrays import FloatArray
-    from meanfield_pde.attention import Attention
 
-__all__ = ["CHECKS", "Threshold", "checked", "thresholds"]
+__all__ = ["CHECKS", "RUNGS", "End", "Ladder", "checked"]
 
-#: Turns of rotary encodings, and nodes by which Σ w e^{−2πiaz} is the integral to rounding.
-TURNS, NODES = (0.25, 0.75, 1.25, 1.5, 2.5), 48
+#: Strengths of every curve; turns of rotary encodings, and nodes by which Σ w e^{−2πiaz} is the integral.
+RUNGS = 25
+TURNS, NODES = tuple(float(turns) for turns in np.linspace(0.0, 3.0, RUNGS)), 48
 #: Depth at which tokens have come together to rounding error, from random directions at β = 1.
 FINAL = 200.0
-#: Error of a step, which tokens that have come together stay apart by, and of R, which is of its square.
-STEP, EXACT = 1e-10, 1e-12
-#: Depth for which a state is followed at every trial, size of what is added to it before.
-SETTLED, NUDGE = 400.0, 1e-3
+#: Error of a step, by which tokens that have come together stay apart, and of R after some such steps.
+STEP, EXACT = 1e-10, 1e-9
+#: Depth for which a state is followed at every trial, and for which one that ends is followed beyond.
+SETTLED, BEYOND = 400.0, 2000.0
+#: Size of what is added to a state before that, and how far beyond its end, relatively.
+NUDGE, PAST = 1e-3, 0.25
 #: Halvings of an interval of the strength, and nodes of what is followed.
 HALVINGS, POSITIONS = 10, 64
+#: Where all tokens are, near which they stay while they are collapsed.
+TOGETHER = 0.1
 #: R that tells collapsed states from spread ones, between all that were seen of either.
 BETWEEN = 0.6
+#: Steps of Newton's method, the velocity that it leaves, and growth that is that of turning all tokens.
+STEPS, STILL, TURNING = 30, 1e-11, 1e-7
 #: Inverse temperatures of thresholds; at larger ones several clusters last, without positions too.
 BETAS = (0.5, 1.0, 2.0)
+#: Strengths up to which rings and prompts (their share of attention) are followed.
+HIGHEST: Mapping[str, float] = {"ring": 1.2, "prompt": 0.6}
 
 
 @dataclass(frozen=True)
-class Threshold:
-    """Where a state ends as the strength changes: the strengths around it, R there, R beyond."""
+class End:
+    """Where a state ends: the strength, R there and beyond, and the error of the strength."""
 
-    kept: float
-    lost: float
-    before: float
-    after: float
+    strength: float
+    order: float
+    beyond: float
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ladder:
+    """The equation at every strength of a ring or of prompts, with one token a position."""
+
+    kind: str
+    beta: float
+
+    def field(self, strength: float) -> TokenField:
+        """Velocity at this amplitude, or share of attention."""
+        nodes = auxiliaries.uniform(POSITIONS)
+        if self.kind == "prompt":
+            return TokenField(Scheme("prompt", strength / SHARE).attention(nodes, self.beta, POSITIONS))
+        plain = Scheme("none", 0.0).attention(nodes, self.beta, POSITIONS)
+        return TokenField(replace(plain, encoding=additive(ring(nodes.nodes, strength, 2))))
+
+    def settled(self, strength: float, start: FloatArray, depth: float = SETTLED) -> FloatArray:
+        """Where the flow leads from angles that are disturbed a little."""
+        nudge = NUDGE * np.random.default_rng(0).standard_normal(start.size)
+        return np.asarray(carried(self.field(strength), start + nudge, np.array([0.0, depth]))[-1])
+
+    def stationary(self, strength: float, start: FloatArray) -> tuple[FloatArray, float]:
+        """Return the stationary state nearby (Newton), and its growth rate; infinite where there is none."""
+        field, angles = self.field(strength), start
+        for _ in range(STEPS):
+            velocity = field.velocity(angles)
+            jacobian = _jacobian(field, angles)
+            if np.abs(velocity).max() <= STILL:
+                return angles, _growth(jacobian)
+            # a collapsed state may be turned: least squares leave its direction as it is
+            angles = angles - np.linalg.lstsq(jacobian, velocity, rcond=TURNING)[0]
+        return start, math.inf
 
     @property
-    def value(self) -> float:
-        """The threshold."""
-        return 0.5 * (self.kept + self.lost)
+    def spread(self) -> FloatArray:
+        """T(z) = 2πz."""
+        return np.asarray(2.0 * math.pi * auxiliaries.uniform(POSITIONS).nodes)
 
+    def map_ends(self) -> float:
+        """Return the strength below which T(z) = 2πz is unstable."""
 
-def followed(
-    attention: Callable[[float], Attention], start: FloatArray, kept: float, lost: float, seed: int = 0
-) -> Threshold:
-    """Follow a state from the strength ``kept``, where it is, towards ``lost``, where it is none.
+        def growth(strength: float) -> float:
+            return _growth(_jacobian(self.field(strength), self.spread))
 
-    It is kept as long as R stays on its side of `BETWEEN`.
-    """
-    collapsed = _order(start) > BETWEEN
-    state = _settled(attention(kept), start, seed)
-    before, after = _order(state), math.nan
-    for _ in range(HALVINGS):
-        middle = 0.5 * (kept + lost)
-        tried = _settled(attention(middle), state, seed)
-        if (_order(tried) > BETWEEN) == collapsed:
-            kept, state, before = middle, tried, _order(tried)
-        else:
-            lost, after = middle, _order(tried)
-    return Threshold(kept, lost, before, after)
+        return float(optimize.brentq(growth, 1e-3, HIGHEST[self.kind], xtol=1e-10))
+
+    def end(self, *, collapsed: bool) -> End:
+        """Follow the collapsed state from strength zero upwards, or the spread one downwards."""
+        state = np.full(POSITIONS, TOGETHER) if collapsed else self.spread
+        kept, lost = (0.0, HIGHEST[self.kind])[:: 1 if collapsed else -1]
+        for _ in range(HALVINGS):
+            middle = 0.5 * (kept + lost)
+            found, growth = self.stationary(middle, self.settled(middle, state))
+            if (_order(found) > BETWEEN) == collapsed and growth <= 0.0:
+                kept, state = middle, found
+            else:
+                lost = middle
+        past = lost * (1.0 + PAST if collapsed else 1.0 - PAST)
+        after = _order(self.settled(past, state, BEYOND))
+        return End(0.5 * (kept + lost), _order(state), after, 0.5 * abs(lost - kept))
+
+    def curve(self, *, up: bool) -> tuple[FloatArray, FloatArray]:
+        """R at strengths that rise from the collapsed state, or fall from the spread one."""
+        strengths = np.linspace(0.0, HIGHEST[self.kind], RUNGS)
+        state = np.full(POSITIONS, TOGETHER) if up else self.spread
+        orders = np.empty(RUNGS)
+        places = range(RUNGS) if up else range(RUNGS - 1, -1, -1)
+        for place in places:
+            state = self.settled(float(strengths[place]), state)
+            orders[place] = _order(state)
+        return strengths, orders
 
 
 def _order(angles: FloatArray) -> float:
     return float(abs(np.exp(1j * angles).mean()))
 
 
-def _settled(attention: Attention, start: FloatArray, seed: int) -> FloatArray:
-    nudge = NUDGE * np.random.default_rng(seed).standard_normal(start.size)
-    depths = np.array([0.0, SETTLED])
-    return np.asarray(carried(TokenField(attention), start + nudge, depths)[-1])
+def _jacobian(field: TokenField, angles: FloatArray) -> FloatArray:
+    """∂V/∂T by central differences, whose error is that of the square of their step."""
+    step, columns = 1e-5, []
+    for place in range(angles.size):
+        moved = np.zeros(angles.size)
+        moved[place] = step
+        columns.append((field.velocity(angles + moved) - field.velocity(angles - moved)) / (2.0 * step))
+    return np.stack(columns, axis=1)
 
 
-def thresholds(kind: str, beta: float) -> tuple[Threshold, Threshold]:
-    """Where the spread state ends from above, and the collapsed one from below: rings, or prompts."""
-    nodes = auxiliaries.uniform(POSITIONS)
-    spread = 2.0 * math.pi * nodes.nodes
-    plain = Scheme("none", 0.0).attention(nodes, beta, POSITIONS)
-
-    def attention(strength: float) -> Attention:
-        if kind == "ring":
-            return replace(plain, encoding=additive(ring(nodes.nodes, strength, 2)))
-        return Scheme("prompt", strength / SHARE).attention(nodes, beta, POSITIONS)
-
-    highest = 3.0 if kind == "ring" else 0.99
-    low = followed(attention, spread, highest, 0.0)
-    return low, followed(attention, np.full(POSITIONS, 0.1), 0.0, highest)
+def _growth(jacobian: FloatArray) -> float:
+    """Return the largest growth rate but that of turning all tokens, which by symmetry is zero."""
+    rates = np.sort(np.linalg.eigvals(jacobian).real)
+    turning = int(np.argmin(np.abs(rates)))
+    return float(np.delete(rates, turning)[-1] if abs(rates[turning]) < TURNING else rates[-1])
 
 
-def _rotary(bare: bool) -> dict[str, float]:
+def _rotary(*, bare: bool) -> dict[str, float | str]:
     """Largest deviation of R from its prediction over turns."""
     rule = auxiliaries.legendre(NODES)
     start = np.random.default_rng(0).uniform(0.0, 2.0 * math.pi, NODES)
-    worst = 0.0
+    orders = []
     for turns in TURNS:
         scheme = Scheme("rotary_bare" if bare else "rotary_encoded", turns)
         field = TokenField(scheme.attention(rule, 1.0, None))
         end = carried(field, start, np.array([0.0, FINAL]), STEP)[-1]
-        order = float(abs(rule.weights @ np.exp(1j * end)))
-        worst = max(worst, abs(order - (1.0 if bare else abs(float(np.sinc(turns))))))
-    return {"found": worst, "error": EXACT, "confirmed": float(worst <= EXACT)}
-
-
-def _interval(kind: str, beta: float) -> dict[str, float]:
-    """Return the ends of both states, and whether they say what was predicted beyond their errors.
-
-    Rings: both last on an interval, a transition of first order. Prompts: there is a least share.
-    """
-    low, high = thresholds(kind, beta)
-    error = abs(low.kept - low.lost) + abs(high.kept - high.lost)
-    found = high.value - low.value if kind == "ring" else low.value
+        orders.append(float(abs(rule.weights @ np.exp(1j * end))))
+    predicted = np.ones(len(TURNS)) if bare else np.abs(np.sinc(TURNS))
+    worst = float(np.abs(np.array(orders) - predicted).max())
     return {
-        "spread_ends": low.value,
-        "collapsed_ends": high.value,
-        "spread_order": low.before,
-        "spread_order_beyond": low.after,
-        "collapsed_order": high.before,
-        "collapsed_order_beyond": high.after,
-        "found": found,
-        "error": error,
-        "confirmed": float(found > error),
+        "found": worst,
+        "error": EXACT,
+        "confirmed": float(worst <= EXACT),
+        "strengths": json.dumps(TURNS),
+        "up": json.dumps(orders),
     }
 
 
-CHECKS: dict[str, tuple[str, Callable[[], dict[str, float]]]] = {
+def _threshold(kind: str, beta: float) -> dict[str, float | str]:
+    """Return the ends of both states, and whether they say what was predicted beyond their errors.
+
+    Rings: both last on an interval, at whose ends R jumps. Prompts: there is a least share, below which
+    tokens that were spread collapse.
+    """
+    rungs = Ladder(kind, beta)
+    spread, together = rungs.end(collapsed=False), rungs.end(collapsed=True)
+    strengths, up = rungs.curve(up=True)
+    found = together.strength - spread.strength if kind == "ring" else spread.strength
+    error = spread.error + (together.error if kind == "ring" else 0.0)
+    jumps = spread.order < BETWEEN < spread.beyond and together.beyond < BETWEEN < together.order
+    return {
+        "spread_ends": spread.strength,
+        "collapsed_ends": together.strength,
+        "spread_order": spread.order,
+        "spread_order_beyond": spread.beyond,
+        "collapsed_order": together.order,
+        "collapsed_order_beyond": together.beyond,
+        "map_ends": rungs.map_ends(),
+        "found": found,
+        "error": error,
+        "confirmed": float(found > error and jumps),
+        "strengths": json.dumps(strengths.tolist()),
+        "up": json.dumps(up.tolist()),
+        "down": json.dumps(rungs.curve(up=False)[1].tolist()),
+    }
+
+
+_SAID = {
+    "ring": "additive ring, β = {beta:g}: interval of a on which collapsed and spread states are stable",
+    "prompt": "prompt, β = {beta:g}: least share of attention at which a spread state is stable",
+}
+
+CHECKS: dict[str, tuple[str, Callable[[], dict[str, float | str]]]] = {
     "rotary_encoded": (
         "rotary, values encoded: R = |sin(πa)/(πa)|, largest deviation",
         lambda: _rotary(bare=False),
     ),
     "rotary_bare": ("rotary, values bare: R = 1, largest deviation", lambda: _rotary(bare=True)),
     **{
-        f"ring_{beta:g}": (
-            f"additive ring, β = {beta:g}: interval of a on which both states last (first order)",
-            lambda beta=beta: _interval("ring", beta),  # type: ignore[misc]
+        f"{kind}_{beta:g}".replace(".", "p"): (
+            _SAID[kind].format(beta=beta),
+            lambda kind=kind, beta=beta: _threshold(kind, beta),  # type: ignore[misc]
         )
-        for beta in BETAS
-    },
-    **{
-        f"prompt_{beta:g}": (
-            f"prompt, β = {beta:g}: least share of attention that spreads tokens",
-            lambda beta=beta: _interval("prompt", beta),  # type: ignore[misc]
-        )
+        for kind in _SAID
         for beta in BETAS
     },
 }
 
 
-def checked(name: str) -> dict[str, float]:
-    """Return what is found, its error, and whether that confirms what is predicted."""
+def checked(name: str) -> dict[str, float | str]:
+    """Return what is found, its error, whether that confirms what is predicted, and R over strengths."""
     return CHECKS[name][1]()

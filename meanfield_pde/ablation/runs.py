@@ -1,7 +1,8 @@
 r"""Runs of the study and what is measured at their end: single tokens without noise, and densities with it.
 
-Measures are those of ``MEASURES`` and depths of collapse. Attention is uniform where its entropy is that of
-log n over n positions (of all that a token may see, with a causal bias).
+Attention is uniform where its entropy is log n over n positions (of all that a token may see, if causal). As
+contexts grow, entropy is log n but for a constant whatever attention does: so that its divergence from
+uniform attention, this constant, is told beside it. The continuum has no entropy, only the divergence.
 
 * Entropy is that of the marginal; single tokens are seen with a Gaussian error of `BLUR`.
 * The information of token and position is exact for densities, Σ_j w_j ∫ρ(x|z_j) log(ρ(x|z_j)/μ(x)) dx. A
@@ -14,7 +15,7 @@ log n over n positions (of all that a token may see, with a causal bias).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,7 @@ FOUND = {
     "nearest_dirac": "W₂ to the nearest Dirac mass",
     "effective_rank": "effective rank of the token covariance",
     "attention_entropy": "entropy of attention over that of uniform attention, log n",
+    "attention_divergence": "divergence of attention from uniform attention, nats",
     "information": "mutual information of token and position, nats",
     "collapse_depth": f"depth from which on R >= {COLLAPSED:g}",
     "uniform_depth": f"depth from which on the entropy of attention is {COLLAPSED:g} log n or more",
@@ -88,18 +90,15 @@ def token_run(
     z, whose directions are a quadrature of 1 + BIAS cos: there is no chance then.
     """
     angles = _directions(auxiliary, context, seed)
-    orders: list[list[float]] = []
-    entropies: list[list[float]] = []
-    depths: list[FloatArray] = []
+    course = _Course()
     begin = 0.0
     for stage in stages:
-        field = TokenField(stage.scheme.attention(auxiliary, beta, context))
+        layer = TokenField(stage.scheme.attention(auxiliary, beta, context))
         saved = np.linspace(begin, stage.until, max(round(SAVED * stage.until / stages[-1].until), 2))
-        path = carried(field, angles, saved)
-        kept = slice(None) if begin == 0.0 else slice(1, None)
-        orders.append([_order(auxiliary, row) for row in path[kept]])
-        entropies.append([_share(field, row, auxiliary) for row in path[kept]])
-        depths.append(saved[kept])
+        path = carried(layer, angles, saved)
+        for depth, row in list(zip(saved, path, strict=True))[0 if begin == 0.0 else 1 :]:
+            order = float(abs(auxiliary.mean(np.exp(1j * row))))
+            course.add(depth, order, *layer.attention_entropy(row), context)
         angles, begin = path[-1], stage.until
     scheme = stages[0].scheme
     tokens = Tokens(angles, auxiliary.weights)
@@ -108,7 +107,7 @@ def token_run(
     codes = scheme.codes(auxiliary, context)
     return {
         **spread(space, tokens),
-        **_depths(depths, orders, entropies),
+        **course.told(),
         "entropy": _blurred_entropy(tokens),
         "pushforward_distance": space.wasserstein_atoms(
             angles % (2.0 * math.pi), auxiliary.weights, predicted % (2.0 * math.pi), auxiliary.weights, 2
@@ -137,7 +136,7 @@ def density_run(stages: Sequence[Stage], auxiliary: Auxiliary, beta: float, seed
         solutions.append(_solved(problem))
         initial = _continued(solutions[-1])
         begin = stage.until
-    return _of_densities(stages[0].scheme, auxiliary, solutions)
+    return _of_densities([stage.scheme for stage in stages], auxiliary, solutions)
 
 
 def _solved(problem: Problem) -> Solution:
@@ -152,25 +151,25 @@ def _continued(solution: Solution) -> Initial:
     return Initial(sampled(space_named("circle", table.shape[1]), table), degree=table.shape[1] // 2)
 
 
-def _of_densities(scheme: Scheme, auxiliary: Auxiliary, solutions: Sequence[Solution]) -> dict[str, float]:
+def _of_densities(
+    schemes: Sequence[Scheme], auxiliary: Auxiliary, solutions: Sequence[Solution]
+) -> dict[str, float]:
     last, count = solutions[-1], auxiliary.nodes.size
     density = np.asarray(last.density[-1])
     space = space_named("circle", density.shape[1])
     marginal = auxiliary.mean(space.analyse(density))
-    parts = [slice(0 if number == 0 else 1, None) for number in range(len(solutions))]
-    orders = [one.order_parameter[part].tolist() for one, part in zip(solutions, parts, strict=True)]
-    depths = [np.asarray(one.time[part]) for one, part in zip(solutions, parts, strict=True)]
-    seen = _seen(scheme, auxiliary)
-    entropies = [
-        ((np.log(count) + one.attention_entropy[part]) / (np.log(count) + seen)).tolist()
-        for one, part in zip(solutions, parts, strict=True)
-    ]
+    course = _Course()
+    for scheme, solution in zip(schemes, solutions, strict=True):
+        seen = _seen(scheme, auxiliary)
+        for place in range(0 if solution is solutions[0] else 1, len(solution.time)):
+            order, entropy = solution.order_parameter[place], solution.attention_entropy[place]
+            course.add(float(solution.time[place]), float(order), float(entropy), seen, count)
     moments = space.first_moment(space.analyse(density))
     means = space.locate(moments)
-    predicted = _turned(scheme.prescribed(auxiliary, count), means, auxiliary.weights)
+    predicted = _turned(schemes[0].prescribed(auxiliary, count), means, auxiliary.weights)
     return {
         **spread(space, last_marginal(space, last.record)),
-        **_depths(depths, orders, entropies),
+        **course.told(),
         "entropy": float(last.entropy[-1]),
         "pushforward_distance": space.wasserstein(
             marginal, predicted % (2.0 * math.pi), auxiliary.weights, 2
@@ -206,10 +205,10 @@ def _directions(auxiliary: Auxiliary, context: int | None, seed: int) -> FloatAr
     return np.tile(quantiles, auxiliary.nodes.size // copies)
 
 
-def carried(field: TokenField, angles: FloatArray, depths: FloatArray, error: float = STEP) -> FloatArray:
+def carried(tokens: TokenField, angles: FloatArray, depths: FloatArray, error: float = STEP) -> FloatArray:
     """Angles at all depths, (depths, aux), with this error of a step."""
     run = solve_ivp(
-        lambda _, state: field.velocity(state),
+        lambda _, state: tokens.velocity(state),
         (depths[0], depths[-1]),
         angles,
         "RK45",
@@ -222,27 +221,36 @@ def carried(field: TokenField, angles: FloatArray, depths: FloatArray, error: fl
     return np.asarray(run.y.T)
 
 
-def _order(auxiliary: Auxiliary, angles: FloatArray) -> float:
-    return float(abs(auxiliary.mean(np.exp(1j * angles))))
+@dataclass(frozen=True)
+class _Course:
+    """R and attention over depth."""
 
+    depths: list[float] = field(default_factory=list)
+    orders: list[float] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    divergences: list[float] = field(default_factory=list)
 
-def _share(field: TokenField, angles: FloatArray, auxiliary: Auxiliary) -> float:
-    """Entropy of attention over that of uniform attention."""
-    relative, seen = field.attention_entropy(angles)
-    count = math.log(auxiliary.nodes.size)
-    return (count + relative) / (count + seen)
+    def add(self, depth: float, order: float, entropy: float, seen: float, context: int | None) -> None:
+        """Add a state: R, and entropies of its attention and of uniform attention, less that of ν."""
+        count = math.nan if context is None else math.log(context)
+        self.depths.append(float(depth))
+        self.orders.append(order)
+        self.shares.append((count + entropy) / (count + seen))
+        self.divergences.append(seen - entropy)
 
+    def told(self) -> dict[str, float]:
+        """Depths of both kinds of collapse, and attention at the end."""
+        return {
+            "attention_entropy": self.shares[-1],
+            "attention_divergence": self.divergences[-1],
+            "collapse_depth": self._from(self.orders),
+            "uniform_depth": math.nan if math.isnan(self.shares[-1]) else self._from(self.shares),
+        }
 
-def _depths(
-    depths: Sequence[FloatArray], orders: Sequence[Sequence[float]], entropies: Sequence[Sequence[float]]
-) -> dict[str, float]:
-    """Depths of both kinds of collapse, and the entropy of attention at the end."""
-    where = np.concatenate(depths)
-    found = {"attention_entropy": float(entropies[-1][-1])}
-    for name, series in (("collapse_depth", orders), ("uniform_depth", entropies)):
-        index = float(depth_of_collapse(np.concatenate(series)))
-        found[name] = math.nan if math.isnan(index) else float(where[int(index)])
-    return found
+    def _from(self, series: list[float]) -> float:
+        """Depth from which on what is told stays at the threshold or above."""
+        index = float(depth_of_collapse(np.array(series)))
+        return math.nan if math.isnan(index) else self.depths[int(index)]
 
 
 def _turned(prescribed: FloatArray, angles: FloatArray, weights: FloatArray) -> FloatArray:

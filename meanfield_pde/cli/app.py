@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from meanfield_pde.cli.ablation_commands import ablation
 from meanfield_pde.cli.design_commands import design
 from meanfield_pde.cli.flags import (
     AsJson,
@@ -107,7 +108,7 @@ def solve(  # noqa: PLR0913, PLR0917 (one parameter a flag)
     run(job, Report(as_json=as_json, quiet=quiet))
 
 
-for command in (limit, compare, bifurcation, train, design, sweep):
+for command in (limit, compare, bifurcation, train, design, sweep, ablation):
     app.command()(command)
 
 

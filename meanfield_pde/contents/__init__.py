@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from meanfield_pde.contents.ablation import check_ablation
 from meanfield_pde.contents.bifurcation import check_bifurcation
 from meanfield_pde.contents.design import check_design
 from meanfield_pde.contents.grid import token_dims
@@ -14,16 +15,29 @@ from meanfield_pde.contents.limit import check_limit
 from meanfield_pde.contents.rules import check_numbers
 from meanfield_pde.contents.solution import LAST_ONLY, SOLUTION, check_solution
 from meanfield_pde.contents.sweep import check_sweep
+from meanfield_pde.contents.trained import check_trained
 from meanfield_pde.contents.training import check_training
 from meanfield_pde.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from meanfield_pde.records import Record
 
 __all__ = ["KINDS", "LAST_ONLY", "LIMIT", "SOLUTION", "check", "check_numbers", "kind_of", "token_dims"]
 
+_CHECKS: Mapping[str, Callable[[Record], None]] = {
+    "solution": check_solution,
+    "limit": check_limit,
+    "bifurcation": check_bifurcation,
+    "design": check_design,
+    "sweep": check_sweep,
+    "training": check_training,
+    "ablation": check_ablation,
+    "trained-ablation": check_trained,
+}
 #: What the root attribute ``kind`` may say; files without it are older, and hold a solution.
-KINDS = ("solution", "limit", "bifurcation", "design", "sweep", "training")
+KINDS = tuple(_CHECKS)
 
 
 def kind_of(record: Record) -> str:
@@ -36,17 +50,5 @@ def kind_of(record: Record) -> str:
 
 def check(record: Record) -> None:
     """Raise InputError where a record is none of `KINDS`, lacks what one needs, or contradicts itself."""
-    kind = kind_of(record)
     with np.errstate(all="ignore"):  # sums that overflow are not near what they must be
-        if kind == "limit":
-            check_limit(record)
-        elif kind == "bifurcation":
-            check_bifurcation(record)
-        elif kind == "design":
-            check_design(record)
-        elif kind == "sweep":
-            check_sweep(record)
-        elif kind == "training":
-            check_training(record)
-        else:
-            check_solution(record)
+        _CHECKS[kind_of(record)](record)

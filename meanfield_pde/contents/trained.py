@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
 from meanfield_pde.contents.grid import NUMBER
 from meanfield_pde.contents.rules import VISIBLE, Datasets, Dimensions, check_attributes, check_number
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from meanfield_pde.records import Record
 
-__all__ = ["check_trained"]
+__all__ = ["check_trained", "share_interval"]
 
 _MEASURES = ("order_parameter", "effective_rank", "nearest_dirac", "attention_entropy", "information")
 _DEPTHS = ("collapse_depth", "uniform_depth")
@@ -81,3 +82,11 @@ def _check_means(record: Record, count: int) -> None:
             raise InputError(f"dataset '{name}_count' must count the random sequences that have {name!r}")
         if not np.allclose(record[f"{name}_mean"], mean, rtol=VISIBLE, atol=VISIBLE, equal_nan=True):
             raise InputError(f"dataset '{name}_mean' must be the mean of {name!r} over the random sequences")
+
+
+def share_interval(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a share of which ``count`` of ``total`` were seen (Clopper & Pearson 1934)."""
+    tail = 0.5 * (1.0 - level)
+    low = special.betaincinv(count, total - count + 1, tail) if count else 0.0
+    high = special.betaincinv(count + 1, total - count, 1.0 - tail) if count < total else 1.0
+    return float(low), float(high)

@@ -73,10 +73,12 @@ def figure(records: Sequence[Record]) -> Figure:
             f"only solutions are drawn side by side, got {', '.join(kinds)}: draw each of the others alone"
         )
     from meanfield_pde.figures import style
+    from meanfield_pde.figures.ablation import ablation
     from meanfield_pde.figures.bifurcation import bifurcation
     from meanfield_pde.figures.comparison import comparison
     from meanfield_pde.figures.design import design
     from meanfield_pde.figures.sweep import sweep
+    from meanfield_pde.figures.trained import trained
     from meanfield_pde.figures.training import training
 
     pages: dict[str, Callable[[Record], Figure]] = {
@@ -85,6 +87,8 @@ def figure(records: Sequence[Record]) -> Figure:
         "design": design,
         "sweep": sweep,
         "training": training,
+        "ablation": ablation,
+        "trained-ablation": trained,
     }
     with style.applied():
         if kinds[0] in pages:

@@ -8,17 +8,17 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meanfield_pde import shipped
 from meanfield_pde.errors import ComputationError, InputError
 from meanfield_pde.evolution import available_cores
-from meanfield_pde.sweeps.points import Outcome, Point, compute, failed
+from meanfield_pde.sweeps.points import Outcome, compute, failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Farm", "connected", "outcomes"]
+__all__ = ["Farm", "Indexed", "connected", "outcomes"]
 
 #: Seconds after which an empty batch is given, so that who computes may look for an interrupt.
 PATIENCE = 0.2
@@ -154,16 +154,24 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
+class Indexed(Protocol):
+    """A point of a sweep, or of any other study."""
+
+    @property
+    def index(self) -> int:
+        """Its place among all."""
+
+
 @dataclass
 class _Round:
     """Points under way, a few at a time, and those whose worker died."""
 
     client: Any
-    waiting: deque[Point]
+    waiting: deque[Indexed]
     ahead: int
     work: Callable[[Any], Outcome]
-    running: dict[str, tuple[Point, Any]] = field(default_factory=dict)
-    suspects: list[Point] = field(default_factory=list)
+    running: dict[str, tuple[Indexed, Any]] = field(default_factory=dict)
+    suspects: list[Indexed] = field(default_factory=list)
     done: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
     _width: int = 1
     _asked: float = -1e9
@@ -213,7 +221,7 @@ class _Round:
 
 
 def outcomes(
-    client: Any, points: Sequence[Point], work: Callable[[Any], Outcome] | None = None
+    client: Any, points: Sequence[Indexed], work: Callable[[Any], Outcome] | None = None
 ) -> Iterator[list[Outcome]]:
     """Compute points, and give what is finished as it comes, in batches; empty ones now and then.
 
