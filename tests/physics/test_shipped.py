@@ -18,7 +18,7 @@ ORDER = {
     "design-arc": 0.2,
     "design-mixture": special.iv(1, 1.0) / special.iv(0, 1.0),
     "escape-circle": 0.4,
-    "escape-sphere": 1.0 / np.tanh(1.0) - 1.0,
+    "escape-sphere": 1.0 / np.tanh(2.0) - 0.5,
     "kuramoto": 0.025,
     "metastable-clusters": 0.005,
     "minilm-natural": 0.1,
