@@ -5,8 +5,8 @@ On the circle, for positions z_j in [0, 1], j = 0, …, n − 1, and a strength 
 =================  =====================================================================================
 none               u = x
 sinusoidal         u = x + a (sin fj, cos fj): the two fastest components of Vaswani et al. 2017
-learned            u = x + p(z): two leading principal components of the positions of all-MiniLM-L6-v2,
-                   of mean square a²; at a = 0.22 they are as the model adds them
+learned            u = x + p(z): two leading principal components of the 512 positions of all-MiniLM-L6-v2
+                   over [0, 1], a spline between them, of mean square a²; a = 0.22 is as in the model
 rotary             u = R(2πaz) x: a turns over the context, values encoded (u) or bare (x)
 ALiBi              b = −8a |z − ζ|
 causal             b = −∞ where ζ > z
@@ -27,6 +27,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import interpolate
 
 from meanfield_pde import shipped
 from meanfield_pde.attention import Alibi, Attention, Bias, Causal, Head, NoBias, Prompt
@@ -169,9 +170,10 @@ class Scheme:
             return self.strength * np.stack([np.sin(phase), np.cos(phase)], axis=1)
         if self.encoding == "learned":
             table = learned_curve()
-            places = self.frequency * nodes * (len(table) - 1)
-            columns = [np.interp(places, np.arange(len(table)), column) for column in table.T]
-            return self.strength / _size(table) * np.stack(columns, axis=1)
+            # positions are 61 degrees from each other on a ring: chords would be a tenth too short
+            through = interpolate.CubicSpline(np.arange(len(table)), table)
+            curve = through(self.frequency * nodes * (len(table) - 1))
+            return np.asarray(self.strength / _size(table) * curve)
         return None
 
     def _angles(self, nodes: FloatArray, context: int | None) -> FloatArray | None:

@@ -82,15 +82,20 @@ def _print(found: Ablation, job: Job, report: Report) -> None:
 
 def _rows(values: Mapping[str, Any]) -> dict[str, Any]:
     """Rows of the closing table: predictions, then depths of both kinds of collapse, then the model."""
-    rows = {one["prediction"]: _verdict(one) for one in values["predictions"]}
-    for key, name in (("collapse_depth", "collapsed"), ("uniform_depth", "uniform attention")):
+    rows = {_named(one["name"]): _verdict(one) for one in values["predictions"]}
+    for key, name in (("collapse_depth", "collapsed"), ("uniform_depth", "uniform")):
         for encoding, depths in values.get(key, {}).items():
-            rows[f"{name} from depth, {encoding.replace('_', ' ')}"] = _depths(depths)
-    for key, name in (("trained", "trained model"), ("trained_marked", "trained model, between marks")):
+            rows[f"{name}: {_named(encoding)}"] = _depths(depths)
+    for key, name in (("trained", "model"), ("trained_marked", "marked")):
         rows |= _trained(values[key], name) if values[key] else {}
     reasons = {f"reason {number}": one for number, one in enumerate(values["reasons"][:REASONS], 1)}
     facts = {"runs": values["points"], "failed": values["failed"], **reasons, "seeds": values["seeds"]}
     return {**rows, **facts, "seconds": values["seconds"]}
+
+
+def _named(name: str) -> str:
+    """Name of an encoding or prediction for people: 0.5 was 0p5."""
+    return name.replace("_", " ").replace("0p5", "0.5")
 
 
 def _verdict(one: Mapping[str, Any]) -> str:
@@ -104,8 +109,10 @@ def _verdict(one: Mapping[str, Any]) -> str:
 
 
 def _depths(depths: Mapping[str, Mapping[str, Any]]) -> str:
-    """Depths by context: ``64: 7.3 ± 0.4``; of seeds that collapse, where some do not; – where none does."""
-    return ", ".join(f"{context}: {_depth(one)}" for context, one in depths.items())
+    """Depths by context, ``7.3 ± 0.4 at 64``; of those that collapse, if not all do; – if none does."""
+    if all(one["mean"] is None for one in depths.values()):
+        return "nowhere"
+    return ", ".join(f"{_depth(one)} at {context}" for context, one in depths.items())
 
 
 def _depth(one: Mapping[str, Any]) -> str:
@@ -120,7 +127,7 @@ def _trained(facts: Mapping[str, Any], name: str) -> dict[str, str]:
     rows = {}
     for title, one in facts.items():
         if isinstance(one, dict):
-            rows[f"{name}, positions {title}"] = (
+            rows[f"{name}: {title}"] = (
                 f"{one['collapsed']} of {facts['sequences']} collapsed, R {one['order_parameter']:.3f} ± "
                 f"{one['order_parameter_half']:.3f}, attention {one['attention_entropy']:.3f} ± "
                 f"{one['attention_entropy_half']:.3f}"

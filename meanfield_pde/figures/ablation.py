@@ -77,7 +77,7 @@ _STRENGTH = [
 _CORRUPTED = [
     _Panel("noise", "order_parameter", "Noise", "Gaussian noise"),
     _Panel("zeroed", "order_parameter", "Share left out", "left out"),
-    _Panel("shuffled", "order_parameter", "Share shuffled", "shuffled"),
+    _Panel("shuffled", "pushforward_distance", "Share shuffled", "shuffled"),
     _Panel("frequency", "order_parameter", "Factor", "frequency", log=True),
     _Panel("removed", "order_parameter", "Depth of removal", "removed", log=True),
 ]
