@@ -1,6 +1,5 @@
 """The trained encoder against loops over single numbers, its symmetries, measures, the study, its figure."""
 
-import json
 import math
 import re
 from dataclasses import replace
@@ -31,43 +30,17 @@ from meanfield_pde.figures.trained import trained
 from meanfield_pde.records import Record, read
 from meanfield_pde.spaces.hypersphere import Hypersphere
 
+from .small_encoder import EPSILON, HEADS, LAYERS, LONGEST, SIZE, WORDS, random_weights, write
+
 safetensors = pytest.importorskip("safetensors.numpy")
 
-SIZE, HEADS, INNER, WORDS, LONGEST, LAYERS = 12, 3, 20, 60, 40, 2
-EPSILON = 1e-12
 #: Sums of at most 20 products, a few operations after another: hundreds of roundings of numbers of order ten.
 ROUNDING = 1e-12
 
 
 @pytest.fixture(scope="module")
 def weights():
-    """Random weights of a small encoder by their names in a file, so large that nothing is nearly linear."""
-    rng = np.random.default_rng(3)
-    d, arrays = SIZE, {}
-
-    def put(name, *shape, scale=0.6, shift=0.0):
-        arrays[name] = shift + scale * rng.standard_normal(shape)
-
-    put("embeddings.word_embeddings.weight", WORDS, d)
-    put("embeddings.position_embeddings.weight", LONGEST, d)
-    put("embeddings.token_type_embeddings.weight", 2, d)
-    norms = ["embeddings.LayerNorm"]
-    for number in range(LAYERS):
-        at = f"encoder.layer.{number}"
-        dense = {f"attention.self.{part}": (d, d) for part in ("query", "key", "value")}
-        dense |= {
-            "attention.output.dense": (d, d),
-            "intermediate.dense": (INNER, d),
-            "output.dense": (d, INNER),
-        }
-        for name, (rows, columns) in dense.items():
-            put(f"{at}.{name}.weight", rows, columns)
-            put(f"{at}.{name}.bias", rows, scale=0.2)
-        norms += [f"{at}.attention.output.LayerNorm", f"{at}.output.LayerNorm"]
-    for name in norms:
-        put(f"{name}.weight", d, scale=0.2, shift=1.0)
-        put(f"{name}.bias", d, scale=0.2)
-    return arrays
+    return random_weights()
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +48,6 @@ def folder(weights, tmp_path_factory):
     path = tmp_path_factory.mktemp("model")
     write(path, weights)
     return path
-
-
-def write(path, weights, **changes):
-    settings = {"num_attention_heads": HEADS, "layer_norm_eps": EPSILON, "num_hidden_layers": LAYERS}
-    (path / "config.json").write_text(json.dumps(settings | {"hidden_act": "gelu"} | changes))
-    safetensors.save_file(weights, path / "model.safetensors")
-    names = [f"[{k}]" for k in range(4)] + [
-        f"w{chr(97 + k // 26)}{chr(97 + k % 26)}" for k in range(WORDS - 4)
-    ]
-    (path / "vocab.txt").write_text("\n".join(names) + "\n")
 
 
 @pytest.fixture(scope="module")
