@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from meanfield_pde.arrays import FloatArray
 from meanfield_pde.errors import InputError
-from meanfield_pde.features import Features, Harmonics
+from meanfield_pde.features import Features, Harmonics, Perceptron
 from meanfield_pde.spaces import Space
 
-__all__ = ["Drift", "combined", "harmonics"]
+__all__ = ["Drift", "Pointwise", "combined", "harmonics"]
 
 Drift = Callable[[Space], FloatArray]
+
+
+@runtime_checkable
+class Pointwise(Protocol):
+    """A drift that is known everywhere, not on grids alone."""
+
+    def at(self, space: Space, places: FloatArray) -> FloatArray:
+        """Return its tangential components at places of a space, (places, d − 1)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Neural:
+    """Drift of a perceptron, at grid points and anywhere else."""
+
+    parameters: FloatArray
+    perceptron: Perceptron
+
+    def __call__(self, space: Space) -> FloatArray:
+        return _summed(self.parameters, self.perceptron(space))
+
+    def at(self, space: Space, places: FloatArray) -> FloatArray:
+        return _summed(self.parameters, self.perceptron.at(space, places))
 
 
 def combined(parameters: Sequence[float] | FloatArray, features: Features) -> Drift:
@@ -22,19 +47,21 @@ def combined(parameters: Sequence[float] | FloatArray, features: Features) -> Dr
     Returns
     -------
     Drift
-        Called with a space, it gives the tangential components at its grid points, (points, d − 1).
+        Called with a space, it gives the tangential components at its grid points, (points, d − 1). That of a
+        perceptron is ``Pointwise`` as well.
     """
     theta = np.array(parameters, dtype=np.float64)
+    if isinstance(features, Perceptron):
+        return _Neural(theta, features)
+    return lambda space: _summed(theta, features(space))
 
-    def drift(space: Space) -> FloatArray:
-        fields = features(space)
-        if theta.shape != fields.shape[:1]:
-            raise InputError(
-                f"drift: must have one parameter a field, that is {len(fields)} of them, got {theta.size}"
-            )
-        return np.asarray(np.einsum("k,kip->ip", theta, fields))
 
-    return drift
+def _summed(theta: FloatArray, fields: FloatArray) -> FloatArray:
+    if theta.shape != fields.shape[:1]:
+        raise InputError(
+            f"drift: must have one parameter a field, that is {len(fields)} of them, got {theta.size}"
+        )
+    return np.asarray(np.einsum("k,kip->ip", theta, fields))
 
 
 def harmonics(parameters: Sequence[float], degree: int | None = None) -> Drift:

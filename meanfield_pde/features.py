@@ -90,17 +90,23 @@ class Perceptron:
 
     def __call__(self, space: Space) -> FloatArray:
         """Return the fields, (d · units, points, d − 1), on zonal spheres (units, points, 1)."""
+        return self._fields(space, space.points, space.frame)
+
+    def at(self, space: Space, places: FloatArray) -> FloatArray:
+        """Return the fields at places of a space, (fields, places, d − 1)."""
+        return self._fields(space, space.embed(places), space.frame_at(places))
+
+    def _fields(self, space: Space, points: FloatArray, frame: FloatArray) -> FloatArray:
         zonal = space.fields_by == "points"
-        points, outputs = space.points, 1 if zonal else space.points.shape[1]
-        seen = points[:, :1] if zonal else points
+        outputs, seen = (1, points[:, :1]) if zonal else (points.shape[1], points)
         weights = self.weights[:, :1] if zonal else self.weights
         if weights.shape[1] != seen.shape[1]:
             raise InputError(
                 f"perceptron: weights must have {seen.shape[1]} columns on this space, got {weights.shape[1]}"
             )
         values = ACTIVATIONS[self.activation](seen @ weights.T + self.biases)
-        fields = np.einsum("ipd,im->dmip", space.frame[..., :outputs], values)
-        return np.ascontiguousarray(fields.reshape(-1, *space.frame.shape[:2]))
+        fields = np.einsum("ipd,im->dmip", frame[..., :outputs], values)
+        return np.ascontiguousarray(fields.reshape(-1, *frame.shape[:2]))
 
 
 def units(dimension: int, width: int | None = None, seed: int = 0) -> tuple[FloatArray, FloatArray]:

@@ -10,6 +10,7 @@ import numpy as np
 from meanfield_pde import initial
 from meanfield_pde.attention.choose import KERNEL_TOLERANCE
 from meanfield_pde.attention.field import AttentionField
+from meanfield_pde.drift import Pointwise
 from meanfield_pde.equation import Equation
 from meanfield_pde.errors import InputError, require_nonnegative
 from meanfield_pde.initial import Initial
@@ -173,6 +174,9 @@ class Problem:
 
         space = kernel_space(self.space, self.attention)
         self.equation(space)  # refuses a drift that does not fit
+        if space.place and isinstance(self.drift, Pointwise):
+            equation = self.equation(space)
+            return ScatteredField(equation.attention, equation.drift, self.drift)
         finest = DRIFT_SURFACE if space.place else DRIFT_GRID
         while not self._drift_is_resolved(space) and space.resolution < finest:
             space = space.resized(2 * space.resolution)

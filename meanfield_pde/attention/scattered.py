@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
     from meanfield_pde.attention.field import AttentionField, HeadField
     from meanfield_pde.attention.layer import Attention, Head, Kernel
+    from meanfield_pde.drift import Pointwise
     from meanfield_pde.spaces import Space
     from meanfield_pde.spaces.base import Atoms
 
@@ -84,10 +85,13 @@ class ScatteredField:
         Attention on a grid that ``kernel_space`` gives.
     drift
         F on the same grid, (points, d − 1), or None.
+    pointwise
+        F where it is known everywhere; else it is interpolated.
     """
 
     field: AttentionField
     drift: FloatArray | None
+    pointwise: Pointwise | None = None
 
     @property
     def space(self) -> Space:
@@ -137,6 +141,8 @@ class ScatteredField:
             return self.rings.drift_at(atoms.places)
         if self.drift is None:
             return np.zeros((atoms.masses.size, self.space.frame.shape[1]))
+        if self.pointwise is not None:
+            return self.pointwise.at(self.space, atoms.places)
         parts = self._frozen_parts(self.drift)
         values = np.stack([self.space.interpolate(part[None], atoms) for part in parts], axis=1)
         if self.space.fields_by == "frame":
