@@ -93,14 +93,15 @@ class Options:
     def identity(self) -> dict[str, Any]:
         """Say what makes the results: two studies of one identity have the same numbers."""
         path = shipped.data_file(TABLE)
-        found = {
+        families = json.dumps([asdict(family) for family in self.families])
+        return {
             "seeds": self.seeds,
-            "families": [asdict(family) for family in self.families],
+            "quick": self.quick,
+            "families": hashlib.sha256(families.encode()).hexdigest(),
             "checks": list(self.checks),
             "version": shipped.version(),
             "data": hashlib.sha256(path.read_bytes()).hexdigest() if path else "",
         }
-        return dict(json.loads(json.dumps(found)))  # as it is read again
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,7 @@ def test_densities_and_the_continuum_agree_with_tokens():
     family = next(one for one in families() if one.name == "context")
     found = family.measured("rotary_encoded", math.inf, 0)
     assert found["order_parameter"] == pytest.approx(abs(np.sinc(0.75)), abs=1e-4)
+    assert found["pushforward_distance"] == pytest.approx(0.0, abs=1e-3)  # of what the encoding prescribes
     assert math.isnan(found["attention_entropy"])
     assert found["attention_divergence"] == pytest.approx(0.0, abs=1e-6)
 
