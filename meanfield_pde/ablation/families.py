@@ -122,7 +122,7 @@ def families(*, quick: bool = False) -> tuple[Family, ...]:
             "noise, relative",
             "densities",
             _OF_POSITIONS,
-            (0.0, 0.25, 0.5, 1.0, 2.0),
+            (0.0, 0.25, 0.5, 1.0),
         ),
         Family(
             "zeroed",

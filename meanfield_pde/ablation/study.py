@@ -73,7 +73,7 @@ class Options:
         When there are too few seeds for an interval.
     """
 
-    seeds: int = 5
+    seeds: int = 4
     quick: bool = False
 
     def __post_init__(self) -> None:

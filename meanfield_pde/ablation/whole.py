@@ -38,7 +38,7 @@ def has_model() -> bool:
 def ablate(  # noqa: PLR0913 (one parameter a flag of the command)
     output: str | Path,
     *,
-    seeds: int = 5,
+    seeds: int = 4,
     quick: bool = False,
     trained: bool | None = None,
     workers: int | None = None,

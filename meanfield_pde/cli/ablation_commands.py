@@ -11,7 +11,7 @@ __all__ = ["ablation"]
 
 def ablation(  # noqa: PLR0913, PLR0917 (one parameter a flag)
     output: Output,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Seeds of every run.")] = 5,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", help="Seeds of every run.")] = 4,
     quick: Annotated[bool, typer.Option("--quick", help="A few small runs, to see what comes out.")] = False,
     trained: Annotated[
         bool | None,
