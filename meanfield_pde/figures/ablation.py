@@ -157,20 +157,31 @@ def _curves(ax: Axes, group: Record, panel: _Panel) -> None:
     """Draw means over seeds with their intervals for every encoding."""
     values = group[panel.family].astype(float)
     places = _places(ax, values, log=panel.log)
+    seen: list[float] = []
     for row, name in enumerate(group["encoding"]):
         color, dash = LOOKS.get(str(name), (style.GREY, "-"))
         mean, half = _mean(group, panel.measure, row)
         known = np.isfinite(mean)
         inner = known & np.isfinite(values)
+        seen += mean[known].tolist()
         ax.plot(places[inner], mean[inner], color=color, linestyle=dash, linewidth=0.9)
         ax.errorbar(
             places[known], mean[known], half[known], color=color, linestyle="none", marker="o", **_MARK
         )
     ax.set_xlabel(panel.label)
     ax.set_ylabel(_LABELS[panel.measure])
-    if panel.measure in _UNIT:
-        ax.set_ylim(-0.05, 1.08)
+    _heights(ax, panel.measure, seen)
     style.ticks(ax.yaxis, 4)
+
+
+def _heights(ax: Axes, measure: str, seen: Sequence[float]) -> None:
+    """Show all means; intervals that are wider than that are cut by the frame."""
+    if measure in _UNIT:
+        ax.set_ylim(-0.05, 1.08)
+    elif seen:
+        low, high = min(seen), max(seen)
+        margin = 0.08 * max(high - low, 0.05)
+        ax.set_ylim(low - margin, high + margin)
 
 
 _MARK: dict[str, Any] = {"markersize": 1.8, "capsize": 1.2, "elinewidth": 0.6, "capthick": 0.6}
@@ -200,6 +211,7 @@ def _places(ax: Axes, values: FloatArray, *, log: bool) -> FloatArray:
     elif not np.isfinite(values).all():
         ticks = [100.0, 1e3, 1e4]
         ax.set_xticks([*ticks, float(places.max())], [*(f"$10^{n}$" for n in (2, 3, 4)), r"$\infty$"])
+    ax.set_xlim(places.min() / 1.25, places.max() * 1.25)
     ax.minorticks_off()
     return places
 

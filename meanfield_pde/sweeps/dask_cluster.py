@@ -28,6 +28,9 @@ AHEAD = 2
 ANSWER = 15.0
 #: Variables that tell libraries how many threads to use, once they are loaded.
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+#: Dask has the C library give freed memory back at once: arrays of every step would be mapped anew, half of
+#: the time of large ones. Bytes that are kept, and the size from which on arrays are mapped all the same.
+MEMORY = {"MALLOC_TRIM_THRESHOLD_": 2**28, "MALLOC_MMAP_THRESHOLD_": 2**25}
 KILLED = "its worker was killed, twice: not enough memory, or a crash"
 
 
@@ -91,11 +94,12 @@ def _local(farm: Farm, processes: int) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    threads = {f"distributed.nanny.pre-spawn-environ.{name}": farm.threads for name in VARIABLES}
+    environment = dict.fromkeys(VARIABLES, farm.threads) | MEMORY
+    variables = {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in environment.items()}
     memory = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause")}
     own = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.low-level-log-length": 0}
     with (
-        dask.config.set({**threads, **memory, **own}),
+        dask.config.set({**variables, **memory, **own}),
         LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=processes,
             threads_per_worker=1,
