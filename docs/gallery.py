@@ -3,8 +3,9 @@
     python docs/gallery.py                  what is not there yet, or was made of another configuration
     python docs/gallery.py kuramoto torus   these, anew
 
-Every configuration is finished before the next begins, so that the script goes on where it was stopped.
-Figures are reduced for the site. What files say of their datasets goes into generated/long_names.json.
+Every configuration is finished before the next begins, and files are kept in build/gallery, so that the
+script goes on where it was stopped. Figures are reduced for the site. What files say of their datasets goes
+into generated/long_names.json.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import hashlib
 import json
 import shlex
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGES = FOLDER / "gallery"
+WORK = FOLDER.parent / "build" / "gallery"
 NAMES = FOLDER / "generated" / "long_names.json"
 #: What is run for configurations that are not made for `solve`, `design` or `train`.
 SPECIAL = {
@@ -48,6 +49,7 @@ EXTRA = (
     "limit ring-transition -o maps.h5 --starts 3",
     "ablation --quick -o ablation.h5",
 )
+RESUMABLE = ("solve", "train", "sweep", "ablation")
 WIDTH, COLORS = 1100, 96
 
 
@@ -74,17 +76,18 @@ def make(name: str, path: Path) -> float:
     begin = time.perf_counter()
     text = path.read_text(encoding="utf-8")
     printed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for command in commands(name, text):
-            printed += [f"$ meanfield-pde {command}", *run(command, Path(folder))]
-        reduce(Path(folder) / f"{name}.png", PAGES / f"{name}.png")
-        describe(Path(folder) / f"{name}.h5")
+    folder = WORK / f"{name}-{digest(text)[:8]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for command in commands(name, text):
+        printed += [f"$ meanfield-pde {command}", *run(command, folder)]
+    reduce(folder / f"{name}.png", PAGES / f"{name}.png")
+    describe(folder / f"{name}.h5")
     (PAGES / f"{name}.md").write_text(page(name, text, printed), encoding="utf-8")
     return time.perf_counter() - begin
 
 
 def run(command: str, folder: Path) -> list[str]:
-    """Run a command and return what it prints.
+    """Run a command, going on with what it left when it was stopped, and return what it prints.
 
     Raises
     ------
@@ -92,7 +95,9 @@ def run(command: str, folder: Path) -> list[str]:
         When it fails.
     """
     program = Path(sys.executable).with_name("meanfield-pde")
-    status, printed = execute([str(program), *shlex.split(command)], folder, seconds=None)
+    words = shlex.split(command)
+    further = ["--resume"] if words[0] in RESUMABLE else [] if words[0] == "compare" else ["--overwrite"]
+    status, printed = execute([str(program), *words, *further], folder, seconds=None)
     if status:
         raise RuntimeError(f"meanfield-pde {command}: exit status {status}: {' '.join(printed[-3:])}")
     return printed
@@ -184,10 +189,9 @@ def main() -> None:
     for name in asked:
         print(f"{name}: {make(name, known[name]):.0f} s", flush=True)
     if not sys.argv[1:]:
-        with tempfile.TemporaryDirectory() as folder:
-            for command in EXTRA:
-                run(command, Path(folder))
-                describe(Path(folder) / next(word for word in shlex.split(command) if word.endswith(".h5")))
+        for command in EXTRA:
+            run(command, WORK)
+            describe(WORK / next(word for word in shlex.split(command) if word.endswith(".h5")))
 
 
 if __name__ == "__main__":
