@@ -36,7 +36,7 @@ def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) 
 
     On lines two short runs with labels that are not refined find it, where both come to the same map whose
     frozen velocity has one attractor at every node: there is nowhere else to go. Otherwise a run of low
-    accuracy does. Where masses of several atoms, or a place along a symmetry, depend on the whole history, a
+    accuracy does, unless the problem asks for no better. Where masses of several atoms, or a place along a symmetry, depend on the whole history, a
     run of the problem's own accuracy follows.
 
     Raises
@@ -66,9 +66,10 @@ def _on_surface(still: Problem, coarse: Problem, between: Callable[[float], None
 
 def _on_line(still: Problem, coarse: Problem, between: Callable[[float], None]) -> Reached:
     reached = None if still.initial.tokens is not None else _soon(coarse, between)
-    if reached is None:
+    fine, settled = _eased(still), _settled(still)
+    if reached is None and fine.accuracy.rtol < coarse.accuracy.rtol:
         reached = run(coarse, between).reached()
-    return run(_eased(still), between, _settled(still)).reached() if reached.by_history else reached
+    return run(fine, between, settled).reached() if reached is None or reached.by_history else reached
 
 
 def _soon(coarse: Problem, between: Callable[[float], None]) -> Reached | None:

@@ -37,6 +37,9 @@ __all__ = ["Characteristics"]
 TURN = 2.0 * math.pi
 #: Tolerance of a step, and of what a panel may leave out, as shares of rtol.
 STEP_SHARE, PANEL_SHARE = 0.002, 0.03
+#: The same share where the law alone matters: by a jump in a panel the masses of two atoms are wrong by a
+#: twentieth of its mass, half the largest Gauss weight; its polynomial leaves out up to `WIDEST` times it.
+LAW_SHARE = 0.9
 #: Share of the tolerance of a panel from which it is halved in advance: else a step is rejected for it later.
 EARLY = 0.03
 #: Tolerances below these are rounding error.
@@ -85,7 +88,8 @@ class Characteristics:
     def tolerance(self) -> float:
         """Mass times error that a panel may have."""
         rounding = 1e2 * np.finfo(float).eps * float(np.abs(self.cloud.positions).max())
-        return max(PANEL_SHARE * self.problem.accuracy.rtol, FINEST_PANEL, rounding)
+        share = LAW_SHARE if self.together else PANEL_SHARE
+        return max(share * self.problem.accuracy.rtol, FINEST_PANEL, rounding)
 
     @property
     def step_tolerance(self) -> float:
