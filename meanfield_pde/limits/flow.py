@@ -19,8 +19,8 @@ __all__ = ["Reached", "follow"]
 
 #: Tolerances of the first run: which attractor, not where exactly.
 COARSE = Accuracy(1e-3, 1e-4)
-#: Tolerances of the run that follows, relative to those of the problem, and at most: masses of atoms, and places
-#: along a symmetry, are still within rtol (measured on rings: masses to 0.06 of it, places to 0.01).
+#: Tolerances of the run that follows, relative to those of the problem, and at most: masses of atoms, and
+#: places along a symmetry, are still within rtol (measured on rings: masses to 0.06 of it, places to 0.01).
 EASED, EASIEST = 3.0, 1e-4
 #: Square, relative to rtol, of the distance at which what the linearised flow conserves is known well enough.
 SETTLED = 0.04
@@ -36,8 +36,8 @@ def follow(problem: Problem, between: Callable[[float], None] = lambda _: None) 
 
     On lines two short runs with labels that are not refined find it, where both come to the same map whose
     frozen velocity has one attractor at every node: there is nowhere else to go. Otherwise a run of low
-    accuracy does, unless the problem asks for no better. Where masses of several atoms, or a place along a symmetry, depend on the whole history, a
-    run of the problem's own accuracy follows.
+    accuracy does, unless the problem asks for no better. Where masses of several atoms, or a place along a
+    symmetry, depend on the whole history, a run of the problem's own accuracy follows.
 
     Raises
     ------
