@@ -112,7 +112,10 @@ def _depths(depths: Mapping[str, Mapping[str, Any]]) -> str:
     """Depths by context, ``7.3 ± 0.4 at 64``; of those that collapse, if not all do; – if none does."""
     if all(one["mean"] is None for one in depths.values()):
         return "nowhere"
-    return ", ".join(f"{_depth(one)} at {context}" for context, one in depths.items())
+    places = {
+        context: "in the continuum" if context == "continuum" else f"at {context}" for context in depths
+    }
+    return ", ".join(f"{_depth(one)} {places[context]}" for context, one in depths.items())
 
 
 def _depth(one: Mapping[str, Any]) -> str:

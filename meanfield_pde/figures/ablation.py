@@ -164,7 +164,8 @@ def _curves(ax: Axes, group: Record, panel: _Panel) -> None:
         known = np.isfinite(mean)
         inner = known & np.isfinite(values)
         seen += mean[known].tolist()
-        ax.plot(places[inner], mean[inner], color=color, linestyle=dash, linewidth=0.9)
+        # lines that lie on each other are seen beside each other: the later the thinner
+        ax.plot(places[inner], mean[inner], color=color, linestyle=dash, linewidth=1.6 - 0.11 * row)
         ax.errorbar(
             places[known], mean[known], half[known], color=color, linestyle="none", marker="o", **_MARK
         )
@@ -227,7 +228,8 @@ def _predictions(place: SubFigure, record: Record, letters: str) -> None:
         _curves(axes[3], record.groups["temperature"], panel)
     else:
         axes[3].set_axis_off()
-    titles = (r"rotary: $|\sin \pi a/\pi a|$", "ring: two states", "prompt: two states", "temperature")
+    spread = "dashed: from spread"
+    titles = (r"rotary: $|\sin \pi a/\pi a|$", f"ring; {spread}", f"prompt; {spread}", "temperature")
     for ax, letter, title in zip(axes, letters, titles, strict=True):
         _finish(ax, letter, title)
 
