@@ -192,7 +192,8 @@ def study(options: Options, request: Request) -> Record:
         When ``interrupted`` says so: nothing is lost.
     """
     began = time.perf_counter()
-    if request.resume and request.output.exists():
+    pending = journal_of(request.output).exists()  # of a study that was to replace what is there, perhaps
+    if request.resume and request.output.exists() and not pending:
         return _whole(request.output, options)
     journal = _journal(options, request)
     complete = False
@@ -200,7 +201,7 @@ def study(options: Options, request: Request) -> Record:
         found = {outcome.index: outcome for outcome in journal.outcomes}
         _through(options, found, journal, request)
         record = assembled(options, found, time.perf_counter() - began)
-        record.save(request.output, overwrite=request.overwrite)
+        record.save(request.output, overwrite=request.overwrite or request.resume)
         complete = True
     finally:
         (journal.remove if complete else journal.close)()

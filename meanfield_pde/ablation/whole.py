@@ -11,7 +11,7 @@ from meanfield_pde.ablation.model import HOW, PACKAGE
 from meanfield_pde.ablation.result import MARKED, MEAN_FIELD, TRAINED, Ablation
 from meanfield_pde.ablation.study import Options, Request, study
 from meanfield_pde.errors import InputError
-from meanfield_pde.files import check_target
+from meanfield_pde.files import check_target, remove_leftovers
 from meanfield_pde.sweeps.dask_cluster import Farm
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def ablate(  # noqa: PLR0913 (one parameter a flag of the command)
     request = Request(Path(output), farm, resume, overwrite, progress, interrupted)
     if trained and not has_model():
         raise InputError(f"--trained: no model is installed: {HOW}")
-    check_target(output, overwrite=overwrite or resume)
+    remove_leftovers(check_target(output, overwrite=overwrite or resume).parent)
     wanted = has_model() if trained is None else trained
     parts = _parts(request, options) if wanted else {}
     if not resume:

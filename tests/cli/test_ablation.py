@@ -218,6 +218,26 @@ def test_trained_half_is_gone_on_with(folder, monkeypatch):
     assert mf.open("out.h5").summary()["trained"]["sequences"] == 3
 
 
+def test_a_replacement_that_was_interrupted_is_gone_on_with(folder, monkeypatch):
+    """What is there stays until the new study is whole, and is not taken for it."""
+    known = fake()[1][0].measures
+    monkeypatch.setattr(
+        "meanfield_pde.ablation.study.outcomes",
+        lambda _, points, __: ([Outcome(one.index, "finished", "", known)] for one in points),
+    )
+    monkeypatch.setattr("meanfield_pde.ablation.study.connected", Nothing)
+    assembled(*fake()).save(folder / "out.h5")
+    flags = {"quick": True, "seeds": 3, "trained": False}
+    with pytest.raises(KeyboardInterrupt):
+        mf.ablate("out.h5", **flags, overwrite=True, interrupted=lambda: True)
+    assert read(folder / "out.h5").attributes["seeds"] == 2
+    assert mf.ablate("out.h5", **flags, resume=True).attributes["seeds"] == 3
+    assert read(folder / "out.h5").attributes["seeds"] == 3
+    assert [path.name for path in folder.iterdir()] == ["out.h5"]
+    with pytest.raises(mf.InputError, match="another study"):
+        mf.ablate("out.h5", **flags | {"seeds": 4}, resume=True)
+
+
 def kept_study(options, request):  # noqa: ARG001
     """Return the study of made-up outcomes, or what is there."""
     if not request.output.exists():
