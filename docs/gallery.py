@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 PAGES = FOLDER / "gallery"
 WORK = FOLDER.parent / "build" / "gallery"
 NAMES = FOLDER / "generated" / "long_names.json"
-#: What is run for configurations that are not made for `solve`, `design` or `train`.
+#: What is run where it is not plainly `solve`, `design` or `train`; on fewer harmonics where it takes long.
 SPECIAL = {
-    "phase-diagram": "sweep {name} --over attention.beta=0.5:8:16 --over encoding.amplitude=0:1.5:16"
+    "sphere-positions": "solve {name} -o {name}.h5 --set token.resolution=12 --set solver.rtol=1e-2",
+    "phase-diagram": "sweep {name} --over attention.beta=1:8:8 --over encoding.amplitude=0:1.5:11"
     " -o {name}.h5",
     "ring-transition": "bifurcation {name} --parameter encoding.amplitude --from 0.04 --to 1.2 -o {name}.h5",
 }
@@ -45,8 +46,8 @@ FURTHER = {
 }
 #: Files whose kind the configurations above do not leave: what is described of them is asked for here.
 EXTRA = (
-    "limit additive-ring -o limit.h5 --halvings 2",
-    "limit ring-transition -o maps.h5 --starts 3",
+    "limit additive-ring -o limit.h5 --set auxiliary.nodes=8 --halvings 2",
+    "limit additive-ring -o maps.h5 --set auxiliary.nodes=8 --set noise.sigma=0 --starts 2",
     "ablation --quick -o ablation.h5",
 )
 RESUMABLE = ("solve", "train", "sweep", "ablation")
@@ -67,7 +68,7 @@ def description(text: str) -> str:
         if not line.startswith("#"):
             break
         lines.append(line.removeprefix("#").strip())
-    prose = [line.replace("16 x 16 points:", "") for line in lines if not line.startswith("meanfield-pde ")]
+    prose = [line.replace(" 16 x 16 points:", "") for line in lines if not line.startswith("meanfield-pde ")]
     return "\n".join(prose).strip()
 
 
