@@ -273,6 +273,7 @@ def test_help_and_version(run, folder):  # noqa: ARG001
             "train",
             "design",
             "sweep",
+            "ablation",
             "info",
             "plot",
             "animate",
