@@ -64,6 +64,13 @@ MEASURES: Mapping[str, Mapping[str, str]] = {
     "train": {
         "loss": "objective J",
         "terminal_loss": "loss of the last state",
+        "order_parameter": "order parameter R at the end",
+        "untrained_order_parameter": "order parameter R at the end without the drift",
+        "free_energy": "free energy F_σ at the end",
+        "arrival": "depth at which tokens arrive on the clustered plateau",
+        "escape": "depth at which they escape from it",
+        "plateau_share": "share of the depth between both",
+        "control_energy": "control energy ½∫|θ|² dt",
         "gradient_norm": "norm of the gradient of J",
         "iterations": "iterations",
     },
@@ -84,9 +91,22 @@ _ATTRIBUTES: Mapping[str, Any] = {
 }
 #: Length of the longest points of all spaces, those of a torus of two angles.
 _LONGEST = np.sqrt(2.0)
-_LENGTHS = frozenset({"order_parameter", "conditional_concentration"})
+_LENGTHS = frozenset({"order_parameter", "untrained_order_parameter", "conditional_concentration"})
 _NOT_NEGATIVE = frozenset(
-    {"seconds", "w1", "w2", "nearest_dirac", "residual", "effective_rank", "mass_error", "gradient_norm"}
+    {
+        "seconds",
+        "w1",
+        "w2",
+        "nearest_dirac",
+        "residual",
+        "effective_rank",
+        "mass_error",
+        "gradient_norm",
+        "arrival",
+        "escape",
+        "plateau_share",
+        "control_energy",
+    }
 )
 
 

@@ -38,11 +38,14 @@ SYMBOLS = {
     "auxiliary.nodes": "Nodes",
     "time.final": "Final depth",
     "token.dimension": "Dimension $d$",
+    "training.regularization": r"Penalty $\lambda$",
 }
 _SHORT = {"attention.beta": r"$\beta$", "noise.sigma": r"$\sigma$", "encoding.amplitude": "$a$"}
 #: Measures in the order in which they are shown, with their names on axes.
 SHOWN = {
     "order_parameter": "Order parameter $R$",
+    "plateau_share": "Plateau, share of depth",
+    "escape": "Depth of escape",
     "nearest_dirac": r"$W_2(\mu, \mathrm{nearest}\ \delta)$",
     "attention_entropy": "Attention entropy",
     "w2": r"$W_2(\mu, T_{\#}\nu)$",

@@ -21,6 +21,7 @@ from meanfield_pde.sweeps.checking import Checked, checked
 from meanfield_pde.sweeps.cube import cube, outcomes_of
 from meanfield_pde.sweeps.dask_cluster import Farm
 from meanfield_pde.sweeps.journal import Journal
+from meanfield_pde.sweeps.measures import measured
 from meanfield_pde.sweeps.plan import Draw, Plan, planned
 from meanfield_pde.sweeps.points import Base, Outcome, Point, compute
 from meanfield_pde.sweeps.result import Sweep
@@ -430,3 +431,19 @@ def test_every_sweep_has_a_figure(over, how, panels):
         ax for ax in page.axes if ax.axison and (ax.get_xlabel() or ax.get_title() or ax.get_title("left"))
     ]
     assert len(shown) == panels
+
+
+def test_a_training_is_measured_as_it_reports_itself():
+    """Point by point with ``mf.train``; a target that can be reached is nearer with a smaller penalty."""
+    short = {"training.intervals": 6, "time.final": 2.0, "training.tolerance": 1e-2}
+    losses = []
+    for penalty in (1.0, 0.05):
+        problem = mf.load("escape-circle", {**short, "training.regularization": penalty})
+        found = measured("train", problem, 1)
+        summary = mf.train(problem).summary()
+        assert sorted(found) == sorted([*MEASURES["train"], *WORDS["train"]])
+        for name in ("loss", "terminal_loss", "untrained_order_parameter", "control_energy"):
+            assert found[name] == summary[name]
+        assert found["order_parameter"] == summary["final_order_parameter"]
+        losses.append(found["terminal_loss"])
+    assert losses[1] < 0.9 * losses[0]
