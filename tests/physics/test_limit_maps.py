@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import meanfield_pde as mf
 from meanfield_pde import auxiliary, encodings, evolution, initial
 from meanfield_pde.attention import Alibi, Attention, Head, Prompt, Within
 from meanfield_pde.drift import harmonics
@@ -330,3 +331,17 @@ def test_opposite_clusters_are_reported_unstable():
     assert law.residual <= RESIDUAL
     assert law.leading == pytest.approx(np.exp(-3.0), rel=1e-9)
     assert not law.stable
+
+
+def test_few_nodes_hardly_break_the_rotation():
+    """Eight on a weak ring: torques of 1e-9 along the ring, where the flow would creep for ever."""
+    asymmetric = {
+        "initial.modes": [[1, 0.3, 0.0], [2, 0.2, 0.7]],
+        "auxiliary.nodes": 8,
+        "encoding.amplitude": 0.2,
+    }
+    found = mf.limit(mf.load("phase-diagram", asymmetric))
+    assert found.attributes["verdict"] == "pushforward"
+    assert found.attributes["order_parameter"] == pytest.approx(0.99998172, abs=1e-7)
+    # What is left is the torque, not an error of the map.
+    assert found.attributes["residual"] < 1e-8
