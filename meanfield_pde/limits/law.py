@@ -32,8 +32,8 @@ LONGEST = 0.3
 ZERO = 1e-9
 #: Singular values, as shares of the largest, of exact symmetries and of those that the nodes hardly break.
 ROUNDING, NEARLY = 1e-11, 1e-7
-#: Where such a direction is held, the rate at which the flow creeps along it is left: that of n nodes on a ring
-#: changes n times in a turn, so that it is NEARLY / n at most.
+#: Where such a direction is held, the rate at which the flow creeps along it is left: on a ring of n nodes it
+#: changes its sign 2n times in a turn, so that it is NEARLY / n at most.
 SLACK = 1e4
 #: Eigenvalues that are kept.
 KEPT = 8

@@ -20,6 +20,8 @@ import numpy as np
 from meanfield_pde.limits.stability import Linearisation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from meanfield_pde.arrays import FloatArray, IntArray
     from meanfield_pde.equation import Equation
     from meanfield_pde.problem import Problem
@@ -83,14 +85,12 @@ def growth_rates(problem: Problem, degrees: int = DEGREES) -> Growth | None:
     if not uniform_is_stationary(equation, uniform):
         return None
     about, space = Linearisation(equation, uniform), equation.space
-    rates = []
     found = np.unique(space.eigenvalues[space.constant :])[:degrees]
-    for eigenvalue in found:
-        block = _block(about, np.flatnonzero(space.eigenvalues == eigenvalue) - space.constant)
-        if block is None:
-            return None
-        rates.append(float(np.linalg.eigvals(block).real.max()))
-    return Growth(np.arange(1, found.size + 1), np.array(rates))
+    blocks = _blocks(about, [np.flatnonzero(space.eigenvalues == one) - space.constant for one in found])
+    if blocks is None:
+        return None
+    rates = np.array([float(np.linalg.eigvals(block).real.max()) for block in blocks])
+    return Growth(np.arange(1, found.size + 1), rates)
 
 
 def degree_block(problem: Problem, degree: int) -> tuple[IntArray, FloatArray]:
@@ -105,24 +105,39 @@ def degree_block(problem: Problem, degree: int) -> tuple[IntArray, FloatArray]:
     space = equation.space
     eigenvalue = np.unique(space.eigenvalues[space.constant :])[degree - 1]
     columns = np.flatnonzero(space.eigenvalues == eigenvalue) - space.constant
-    block = _block(Linearisation(equation, uniform), columns)
-    if block is None:
+    blocks = _blocks(Linearisation(equation, uniform), [columns])
+    if blocks is None:
         raise ValueError(f"linear theory: degree {degree} does not stay by itself")
-    return columns, block
+    return columns, blocks[0]
 
 
-def _block(about: Linearisation, columns: IntArray) -> FloatArray | None:
-    """Linearised flow on the given coefficients of all nodes, None where it leads out of them."""
+def _blocks(about: Linearisation, degrees: Sequence[IntArray]) -> list[FloatArray] | None:
+    """Linearised flow on the coefficients of every degree at all nodes, None where one leads out of its own.
+
+    It is applied to one coefficient of every degree at once; that they do not mix is seen by a random
+    direction of each alone.
+    """
     nodes = len(about.coefficients)
-    moving = about.size // nodes
-    index = (np.arange(nodes)[:, None] * moving + columns).ravel()
-    block = np.empty((index.size, index.size))
-    for place, unknown in enumerate(index):
+    first = np.arange(nodes)[:, None] * (about.size // nodes)
+    places = [(first + columns).ravel() for columns in degrees]
+    blocks = [np.empty((index.size, index.size)) for index in places]
+    for column in range(max(index.size for index in places)):
         direction = np.zeros(about.size)
-        direction[unknown] = 1.0
+        those = [number for number, index in enumerate(places) if column < index.size]
+        direction[[places[number][column] for number in those]] = 1.0
         image = about.apply(direction)
-        block[:, place] = image[index]
-        image[index] = 0.0
-        if np.abs(image).max() > ROUNDING * about.size * max(1.0, np.abs(block[:, place]).max()):
-            return None
-    return block
+        for number in those:
+            blocks[number][:, column] = image[places[number]]
+    rng = np.random.default_rng(0)
+    alone = all(_stays(about, *each, rng) for each in zip(places, blocks, strict=True))
+    return blocks if alone else None
+
+
+def _stays(about: Linearisation, index: IntArray, block: FloatArray, rng: np.random.Generator) -> bool:
+    """Whether the flow of a random direction of these coefficients is that of the block, and nothing else."""
+    direction = np.zeros(about.size)
+    direction[index] = rng.uniform(-1.0, 1.0, index.size)
+    image = about.apply(direction)
+    image[index] -= block @ direction[index]
+    scale = float((np.abs(block) @ np.abs(direction[index])).max())
+    return bool(np.abs(image).max() <= ROUNDING * about.size * max(1.0, scale))
