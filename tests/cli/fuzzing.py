@@ -31,7 +31,7 @@ from meanfield_pde.cli import main
 
 OUT = "out.h5"
 #: Seconds after which a command is interrupted: that, too, it has to survive.
-PATIENCE = 20.0
+PATIENCE = 8.0
 #: Mass is kept to this by every method at any tolerance that is drawn.
 MASS = 1e-9
 
