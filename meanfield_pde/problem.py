@@ -174,14 +174,12 @@ class Problem:
 
         space = kernel_space(self.space, self.attention)
         self.equation(space)  # refuses a drift that does not fit
-        if space.place and isinstance(self.drift, Pointwise):
-            equation = self.equation(space)
-            return ScatteredField(equation.attention, equation.drift, self.drift)
+        pointwise = self.drift if space.place and isinstance(self.drift, Pointwise) else None
         finest = DRIFT_SURFACE if space.place else DRIFT_GRID
-        while not self._drift_is_resolved(space) and space.resolution < finest:
+        while pointwise is None and not self._drift_is_resolved(space) and space.resolution < finest:
             space = space.resized(2 * space.resolution)
         equation = self.equation(space)
-        return ScatteredField(equation.attention, equation.drift)
+        return ScatteredField(equation.attention, equation.drift, pointwise)
 
     def _drift_is_resolved(self, space: Space) -> bool:
         """Whether local interpolation on this grid leaves nothing out of the drift."""

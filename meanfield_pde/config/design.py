@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, ValidationError, model_validator
+from pydantic import BeforeValidator, model_validator
 
 from meanfield_pde.config.base import Options, Table
-from meanfield_pde.config.initial import Center, Initial, MixtureComponent, Mode, Vector
+from meanfield_pde.config.initial import Center, Initial, MixtureComponent, Mode, Vector, as_initial
 from meanfield_pde.config.values import (
     Finite,
     Name,
@@ -66,20 +66,15 @@ class Target(Table):
 
     @model_validator(mode="after")
     def _as_an_initial_law(self) -> Self:
-        if self.kind == "arc":
-            if isinstance(self.center, tuple):
-                raise RuleError("center", "must be an angle", value=self.center)
-            return self
-        try:
+        if self.kind != "arc":
             self.as_initial()
-        except ValidationError as error:
-            cause = error.errors()[0].get("ctx", {}).get("error")
-            raise (cause if isinstance(cause, RuleError) else ValueError(str(error))) from None
+        elif isinstance(self.center, tuple):
+            raise RuleError("center", "must be an angle", value=self.center)
         return self
 
     def as_initial(self) -> Initial:
         """Return the table [initial] that describes the same law; there is none for an arc."""
-        return Initial.model_validate({key: getattr(self, key) for key in self.model_fields_set})
+        return as_initial(self)
 
 
 def _amplitude(value: object) -> float | str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, ValidationError, model_validator
 
 from meanfield_pde.config.base import Options, Table
 from meanfield_pde.config.values import (
@@ -20,7 +20,7 @@ from meanfield_pde.config.values import (
     number,
 )
 
-__all__ = ["Initial", "MixtureComponent", "Mode", "PlaneMode", "check_fourier"]
+__all__ = ["Initial", "MixtureComponent", "Mode", "PlaneMode", "as_initial", "check_fourier"]
 
 KINDS = ("uniform", "fourier", "vonmises", "mixture", "table", "points")
 
@@ -114,6 +114,21 @@ class Initial(Table):
                 value=self.weights,
             )
         return self
+
+
+def as_initial(table: Table) -> Initial:
+    """Return the table [initial] that describes the law of a target, which has the same keys.
+
+    Raises
+    ------
+    RuleError, ValueError
+        There is none: what [initial] says of it.
+    """
+    try:
+        return Initial.model_validate({key: getattr(table, key) for key in table.model_fields_set})
+    except ValidationError as error:
+        cause = error.errors()[0].get("ctx", {}).get("error")
+        raise (cause if isinstance(cause, RuleError) else ValueError(str(error))) from None
 
 
 def check_fourier(modes: tuple[PlaneMode, ...]) -> None:

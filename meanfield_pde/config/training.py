@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
 from meanfield_pde.config.base import Options, Table
-from meanfield_pde.config.initial import Center, Initial, MixtureComponent, Mode
+from meanfield_pde.config.initial import Center, Initial, MixtureComponent, Mode, as_initial
 from meanfield_pde.config.values import (
     Count,
     Index,
@@ -55,16 +55,12 @@ class TrainingTarget(Table):
 
     @model_validator(mode="after")
     def _as_an_initial_law(self) -> Self:
-        try:
-            self.as_initial()
-        except ValidationError as error:
-            cause = error.errors()[0].get("ctx", {}).get("error")
-            raise (cause if isinstance(cause, RuleError) else ValueError(str(error))) from None
+        self.as_initial()
         return self
 
     def as_initial(self) -> Initial:
         """Return the table [initial] that describes the same density."""
-        return Initial.model_validate({key: getattr(self, key) for key in self.model_fields_set})
+        return as_initial(self)
 
 
 class TrainingLoss(Table):
