@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.attention.operators import Compilable
+from meanfield_pde.parallel import each
 from solvers.integrate import Semilinear
 
 if TYPE_CHECKING:
@@ -77,14 +78,18 @@ class Equation:
         velocity = self.attention.velocity(coefficients)
         return velocity if self.drift is None else velocity + self.drift
 
-    def flux(self, coefficients: FloatArray) -> FloatArray:
-        """ρ(V + F), (aux, points, d − 1)."""
-        return self.space.synthesise(coefficients)[..., None] * self.velocity(coefficients)
-
     def nonlinear(self, state: FloatArray) -> FloatArray:
         """−div(ρ(V + F)), (aux, modes)."""
-        divergence = self.space.divergence(self.flux(self.coefficients(state)))
-        return -divergence[:, self.space.constant :]
+        coefficients, result = self.coefficients(state), np.empty_like(state)
+        attended = self.attention.block_velocity(coefficients)
+
+        def rate(rows: slice) -> None:
+            velocity = attended(rows) if self.drift is None else attended(rows) + self.drift
+            flux = self.space.synthesise(coefficients[rows])[..., None] * velocity
+            np.negative(self.space.divergence(flux)[:, self.space.constant :], out=result[rows])
+
+        each(rate, len(state))
+        return result
 
     def system(self) -> Semilinear:
         """Return the equation as the time stepper sees it, compiled where that pays."""

@@ -15,18 +15,27 @@ from scipy import fft
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["BLOCK", "blocks", "each", "over"]
+    from meanfield_pde.arrays import FloatArray
+
+__all__ = ["BLOCK", "EVERY", "blocks", "each", "over", "own"]
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 #: Nodes in a block: few enough for the cache, many enough for the matrix products.
 BLOCK = 128
+#: All nodes as a block.
+EVERY = slice(None)
 
 
 def blocks(count: int) -> list[slice]:
     """Blocks of at most ``BLOCK`` rows that make up ``count`` rows."""
     return [slice(first, min(first + BLOCK, count)) for first in range(0, count, BLOCK)]
+
+
+def own(values: FloatArray, rows: slice) -> FloatArray:
+    """Rows of a block from values of all nodes, or the one row that all nodes share."""
+    return values if len(values) == 1 else values[rows]
 
 
 def each(function: Callable[[slice], T], count: int) -> list[T]:

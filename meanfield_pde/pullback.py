@@ -64,7 +64,7 @@ class HeadPullback:
     @property
     def shared(self) -> bool:
         """Whether all query nodes see the same velocity."""
-        return len(self.scale) == 1 and self.head.operator.shared
+        return self.head.shared
 
     def __call__(self, dual: FloatArray) -> FloatArray:
         """Coefficients (aux, coefficients) from the dual of the velocity, in as many rows as that has."""

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.attention.operators import NOISE, Setting, Sums
+from meanfield_pde.attention.operators import NOISE, Setting, Sums, assembled
 from meanfield_pde.attention.plain import Plain
+from meanfield_pde.parallel import EVERY, own
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import ComplexArray, FloatArray
     from solvers.compiled import Tables
 
@@ -45,7 +48,19 @@ class Convolution:
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """Rotate, mix, multiply, rotate back."""
-        space, mixed = self.setting.space, self._turned(self.mixed(coefficients))
+        block = self.block_sums(coefficients)
+        return block(EVERY) if self.shared else assembled(block, len(coefficients))
+
+    def block_sums(self, coefficients: FloatArray) -> Callable[[slice], Sums]:
+        """Rotate and mix all; multiply and rotate back a block."""
+        mixed = self.mixed(coefficients)
+        if self.shared:
+            sums = self._multiplied(mixed)
+            return lambda rows: sums  # noqa: ARG005 - all see the same
+        return lambda rows: self._multiplied(self._turned(own(mixed, rows), rows))
+
+    def _multiplied(self, mixed: FloatArray) -> Sums:
+        space = self.setting.space
         total = space.synthesise(space.apply_multipliers(mixed, self.multipliers))
         return Sums(total, space.convolved_field(mixed, self.field_multipliers))
 
@@ -110,13 +125,13 @@ class Convolution:
             low = setting.space.rotate(low, angles)
         return setting.mixer.mix(low)
 
-    def _turned(self, mixed: FloatArray) -> FloatArray:
-        """Rotate what was mixed into the frame of every query node."""
+    def _turned(self, mixed: FloatArray, rows: slice) -> FloatArray:
+        """Rotate what was mixed into the frames of a block of query nodes."""
         angles = self.setting.attention.encoding.angles
         if angles is None:
             return mixed
-        count = (len(angles), mixed.shape[1])
-        return self.setting.space.rotate(np.broadcast_to(mixed, count), -angles)
+        angles = angles[rows]
+        return self.setting.space.rotate(np.broadcast_to(mixed, (len(angles), mixed.shape[1])), -angles)
 
     def layout(self, *, softmax: bool) -> tuple[str, Tables] | None:
         """Node weights, multipliers of the field and (softmax) of the normaliser."""

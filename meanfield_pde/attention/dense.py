@@ -12,6 +12,8 @@ from meanfield_pde.attention.operators import Setting, Sums
 from meanfield_pde.attention.reference import pair_sums
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import FloatArray
 
 __all__ = ["Dense"]
@@ -45,6 +47,11 @@ class Dense:
         """By the definition."""
         _, total, vector, _ = self._pairs(coefficients)
         return Sums(total, np.einsum("ipd,zid->zip", self.setting.projection, vector))
+
+    def block_sums(self, coefficients: FloatArray) -> Callable[[slice], Sums]:
+        """Cut ``sums``: pairs couple all nodes."""
+        sums = self.sums(coefficients)
+        return lambda rows: Sums(sums.total[rows], sums.field[rows])
 
     shared = False
 

@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.attention.operators import MODE_TOLERANCE, NOISE, Setting, Sums
+from meanfield_pde.attention.operators import MODE_TOLERANCE, NOISE, Setting, Sums, assembled
 from meanfield_pde.attention.skeleton import HULL, spread
 from meanfield_pde.parallel import each
 from solvers.lowrank import support
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.spaces import Space
     from solvers.compiled import Tables
     from solvers.lowrank import Skeleton
+
+    Charges = Callable[[slice], FloatArray]
 
 __all__ = ["Factored"]
 
@@ -183,56 +185,52 @@ class Factored:
         """Functionals that probe ρ_ζ at the skeleton queries, (coefficients, rank)."""
         return np.ascontiguousarray(self.setting.space.plane_wave(self.skeleton.queries, self._degree).T)
 
-    def _charges(self, functionals: FloatArray, coefficients: FloatArray) -> FloatArray:
-        """Charges that each query node sees, (aux, rank), or one row when all see the same."""
+    def _charges(self, functionals: FloatArray, coefficients: FloatArray) -> Charges:
+        """Charges that a block of query nodes sees, times the nodes' factors, (block, rank)."""
         low, mixer = self.setting.low(coefficients, self._degree), self.setting.mixer
-        if not mixer.shared:
-            return self.skeleton.charges(mixer.mix((low @ functionals) * self.key_factor))
 
         def probe(rows: slice) -> FloatArray:
-            return mixer.mix((low[rows] @ functionals) * self.key_factor[rows])
+            probes = (low[rows] @ functionals) * self.key_factor[rows]
+            return mixer.mix(probes) if mixer.shared else probes
 
-        return self.skeleton.charges(mixer.mix(np.concatenate(each(probe, len(low)))))
-
-    def _seen(self, charges: FloatArray, rows: slice) -> FloatArray:
-        """Charges times the factor of each query node of a block."""
-        return np.asarray((charges if len(charges) == 1 else charges[rows]) * self.node_factor[rows])
+        mixed = mixer.mix(np.concatenate(each(probe, len(low))))
+        if mixer.shared:
+            charges = self.skeleton.charges(mixed)
+            return lambda rows: charges * self.node_factor[rows]
+        return lambda rows: self.skeleton.charges(mixed[rows]) * self.node_factor[rows]
 
     def _synthesised(self, charges: FloatArray, spectral: FloatArray) -> Sums:
-        """Normaliser and field from coefficients."""
+        """Normaliser and field of a block from coefficients."""
         space, width = self.setting.space, self._coarse.eigenvalues.size
-        points, tangents = space.frame.shape[:2]
-        total, field = (
-            np.empty((len(self.shifts), points)),
-            np.empty((len(self.shifts), points, tangents)),
-        )
-
-        def synthesise(rows: slice) -> None:
-            parts = (self._seen(charges, rows) @ spectral).reshape(-1, spectral.shape[1] // width, width)
-            total[rows] = space.synthesise(parts[:, 0])
-            if self._slope is not None:
-                field[rows] = self._slope * space.gradient(parts[:, 0])
-                return
-            if space.fields_by == "embedding":
-                field[rows] = space.tangential(parts[:, 1:])
-                return
-            for component in range(tangents):
-                field[rows, :, component] = space.synthesise(parts[:, 1 + component])
-
-        each(synthesise, len(self.shifts))
-        return Sums(total, field)
+        parts = (charges @ spectral).reshape(-1, spectral.shape[1] // width, width)
+        total = space.synthesise(parts[:, 0])
+        if self._slope is not None:
+            return Sums(total, self._slope * space.gradient(parts[:, 0]))
+        if space.fields_by == "embedding":
+            return Sums(total, space.tangential(parts[:, 1:]))
+        components = [space.synthesise(parts[:, part]) for part in range(1, parts.shape[1])]
+        return Sums(total, np.stack(components, axis=-1))
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """Probe, mix, solve for charges, synthesise."""
-        charges = self._charges(self.waves, coefficients)
-        if self._spectral is not None:
-            return self._synthesised(charges, self._spectral)
-        charges = self._seen(charges, slice(None))
-        total = charges @ self.token_factor.T
+        return assembled(self.block_sums(coefficients), len(self.shifts))
+
+    def block_sums(self, coefficients: FloatArray) -> Callable[[slice], Sums]:
+        """Probe and mix all; solve for charges and synthesise for a block."""
+        charges, spectral = self._charges(self.waves, coefficients), self._spectral
+        if spectral is not None:
+            return lambda rows: self._synthesised(charges(rows), spectral)
         if self.setting.encoded:
-            field = charges @ self.field_factor.T
-            return Sums(total, field.reshape(*total.shape, -1))
-        return Sums(total, self._bare_field(coefficients))
+            return lambda rows: self._pointwise_sums(charges(rows))
+        bare = [self._charges(functionals, coefficients) for functionals in self._bare_waves]
+        return lambda rows: Sums(
+            charges(rows) @ self.token_factor.T, self._bare_field([component(rows) for component in bare])
+        )
+
+    def _pointwise_sums(self, charges: FloatArray) -> Sums:
+        """Normaliser and field of a block by tables of the points."""
+        total = charges @ self.token_factor.T
+        return Sums(total, (charges @ self.field_factor.T).reshape(*total.shape, -1))
 
     shared = False
 
@@ -304,13 +302,12 @@ class Factored:
         )
         return "factored", tables
 
-    def _bare_field(self, coefficients: FloatArray) -> FloatArray:
-        """Each component of the bare token y has probes and charges of its own."""
+    def _bare_field(self, charges: list[FloatArray]) -> FloatArray:
+        """Field of a block: each component of the bare token y has probes and charges of its own."""
         projection = self.setting.projection
-        field = np.zeros((len(coefficients), *projection.shape[:2]))
-        for component, functionals in enumerate(self._bare_waves):
-            charges = self._seen(self._charges(functionals, coefficients), slice(None))
-            field += (charges @ self.token_factor.T)[..., None] * projection[:, :, component]
+        field = np.zeros((len(charges[0]), *projection.shape[:2]))
+        for component, own in enumerate(charges):
+            field += (own @ self.token_factor.T)[..., None] * projection[:, :, component]
         return field
 
     @cached_property

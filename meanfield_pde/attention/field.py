@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from meanfield_pde.attention.choose import KERNEL_TOLERANCE, operator
-from meanfield_pde.attention.operators import LARGEST_EXPONENT, NOISE, Operator, Setting
+from meanfield_pde.attention.operators import LARGEST_EXPONENT, NOISE, Operator, Setting, Sums
 from meanfield_pde.attention.prompt import PromptSums, prompt_sums
 from meanfield_pde.errors import InputError
-from meanfield_pde.parallel import each
+from meanfield_pde.parallel import EVERY, each, own
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.layer import Attention
     from meanfield_pde.spaces import Space
@@ -47,8 +49,8 @@ class HeadField:
     @cached_property
     def offset(self) -> FloatArray:
         """Exponent divided out of every query: the larger of the tokens' and the prompt's."""
-        own = self.operator.offset
-        return own if self.prompted is None else np.maximum(own, self.prompted.offset)
+        offset = self.operator.offset
+        return offset if self.prompted is None else np.maximum(offset, self.prompted.offset)
 
     @cached_property
     def floor(self) -> FloatArray:
@@ -63,13 +65,22 @@ class HeadField:
         share = self.setting.attention.density_share * np.exp(self.operator.offset - self.offset)
         return share, self.prompted.at(self.offset)
 
+    @property
+    def shared(self) -> bool:
+        """Whether all query nodes see the same sums, of which there is but one row then."""
+        return self.operator.shared and len(self.offset) == 1
+
     def token_sums(self, coefficients: FloatArray) -> HeadSums:
         """Sum over the tokens alone, divided by e^{offset}: linear in the coefficients."""
-        own = self.operator.sums(coefficients)
+        return self._weighed(self.operator.sums(coefficients), EVERY)
+
+    def _weighed(self, sums: Sums, rows: slice) -> HeadSums:
+        """Bring the operator's sums for a block of query nodes to the common offset."""
+        offset = own(self.offset, rows)
         if self._joined is None:
-            return HeadSums(self.offset, own.total, own.field)
-        share = self._joined[0]
-        return HeadSums(self.offset, share * own.total, share[..., None] * own.field)
+            return HeadSums(offset, sums.total, sums.field)
+        share = own(self._joined[0], rows)
+        return HeadSums(offset, share * sums.total, share[..., None] * sums.field)
 
     def transposed(self, total: FloatArray | None, field: FloatArray) -> FloatArray:
         """Transpose of ``token_sums``, as of ``Operator.sums``: (aux, coefficients)."""
@@ -83,19 +94,32 @@ class HeadField:
 
     def sums(self, coefficients: FloatArray) -> HeadSums:
         """Sum over tokens and prompt, divided by e^{offset}."""
-        own = self.token_sums(coefficients)
+        return self._completed(self.operator.sums(coefficients), EVERY)
+
+    def block_sums(self, coefficients: FloatArray) -> Callable[[slice], HeadSums]:
+        """Sum over tokens and prompt for blocks of query nodes."""
+        sums = self.operator.block_sums(coefficients)
+        return lambda rows: self._completed(sums(rows), rows)
+
+    def _completed(self, sums: Sums, rows: slice) -> HeadSums:
+        """Add the prompt to the operator's sums for a block of query nodes."""
+        found = self._weighed(sums, rows)
         if self._joined is None:
-            return own
+            return found
         prompted = self._joined[1]
-        return HeadSums(self.offset, own.total + prompted.total, own.field + prompted.field)
+        return HeadSums(
+            found.offset,
+            found.total + own(prompted.total, rows),
+            found.field + own(prompted.field, rows),
+        )
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """∫ s e^{s − offset} dm, tokens and prompt."""
-        own = self.operator.scored(coefficients)
+        scored = self.operator.scored(coefficients)
         if self._joined is None:
-            return own
+            return scored
         share, prompted = self._joined
-        return share * own + prompted.scored
+        return share * scored + prompted.scored
 
 
 @dataclass(frozen=True)
@@ -127,26 +151,34 @@ class AttentionField:
 
     def velocity(self, coefficients: FloatArray) -> FloatArray:
         """Tangential components V[f], (aux or 1, points, d − 1)."""
-        velocity = self.head_velocity(self.heads[0], self.heads[0].sums(coefficients))
-        for head in self.heads[1:]:
-            velocity = velocity + self.head_velocity(head, head.sums(coefficients))
+        velocity = self.block_velocity(coefficients)
+        return velocity(EVERY) if self._shared else np.concatenate(each(velocity, len(coefficients)))
+
+    @cached_property
+    def _shared(self) -> bool:
+        """Whether all nodes see the same velocity."""
+        return all(head.shared for head in self.heads)
+
+    def block_velocity(self, coefficients: FloatArray) -> Callable[[slice], FloatArray]:
+        """Tangential components V[f] at blocks of nodes, (block or 1, points, d − 1)."""
+        sums = [head.block_sums(coefficients) for head in self.heads]
+
+        def velocity(rows: slice) -> FloatArray:
+            parts = [
+                self.head_velocity(head, found(rows), rows)
+                for head, found in zip(self.heads, sums, strict=True)
+            ]
+            return np.asarray(sum(parts[1:], parts[0]))
+
+        if self._shared:
+            same = velocity(EVERY)
+            return lambda rows: same  # noqa: ARG005 - all see the same
         return velocity
 
-    def head_velocity(self, head: HeadField, sums: HeadSums) -> FloatArray:
-        """Add up what one head contributes, from its sums, (aux or 1, points, d − 1)."""
+    def head_velocity(self, head: HeadField, sums: HeadSums, rows: slice = EVERY) -> FloatArray:
+        """Divide the sums of one head for a block of nodes, (block or 1, points, d − 1)."""
         if self.attention.normalization == "none":
             return sums.field * np.exp(sums.offset)[..., None]
         # Below the noise of the coefficients the sign of the normaliser is unknown, and so is the field;
         # there the density itself is below rounding error, and the bound keeps the velocity finite.
-        return _quotient(sums.field, sums.total, head.floor)
-
-
-def _quotient(field: FloatArray, total: FloatArray, floor: FloatArray) -> FloatArray:
-    """Field over normaliser, node by node."""
-    result, floor = np.empty_like(field), np.broadcast_to(floor, total.shape)
-
-    def divide(rows: slice) -> None:
-        np.divide(field[rows], np.maximum(total[rows], floor[rows])[..., None], out=result[rows])
-
-    each(divide, len(field))
-    return result
+        return np.asarray(sums.field / np.maximum(sums.total, own(head.floor, rows))[..., None])

@@ -11,7 +11,7 @@ from solvers.compiled import kernel
 if TYPE_CHECKING:
     from meanfield_pde.arrays import FloatArray, IntArray
 
-__all__ = ["decaying_sum", "pair_sums", "sliding_sum", "window_ranges"]
+__all__ = ["decaying_sum", "pair_sums", "prefix_sum", "sliding_sum", "window_ranges"]
 
 
 @kernel
@@ -28,6 +28,23 @@ def window_ranges(ordered: FloatArray, width: float) -> tuple[IntArray, IntArray
             high += 1
         first[j], last[j] = low, high
     return first, last
+
+
+@kernel
+def prefix_sum(features: FloatArray, order: IntArray, counts: IntArray, visited: IntArray) -> FloatArray:
+    """Σ_{k < counts_j} features of order_k for every j in O(N); counts must not fall along ``visited``."""
+    count, width = features.shape
+    result = np.empty((count, width))
+    running = np.zeros(width)
+    taken = 0
+    for j in visited:
+        while taken < counts[j]:
+            for c in range(width):
+                running[c] += features[order[taken], c]
+            taken += 1
+        for c in range(width):
+            result[j, c] = running[c]
+    return result
 
 
 @kernel

@@ -78,22 +78,22 @@ class Prefixes(_Unpeaked):
     counts: IntArray
 
     def mix(self, features: FloatArray) -> FloatArray:
-        """Accumulate, then pick."""
-        return np.asarray(np.cumsum(features[self.order], axis=0)[self.counts - 1])
+        """Accumulate along the order."""
+        return kernels.prefix_sum(features, self.order, self.counts, self.order)
 
     @cached_property
     def _sources(self) -> tuple[IntArray, IntArray]:
-        """Queries from the latest to the earliest, and up to which of them each node is attended to."""
+        """Queries from the latest to the earliest, and how many of them attend to each node."""
         reach = self.counts[self.order]  # non-decreasing
         first = np.searchsorted(reach, np.arange(reach.size), side="right")
-        last = np.empty_like(first)
-        last[self.order] = reach.size - 1 - first
-        return np.ascontiguousarray(self.order[::-1]), last
+        counts = np.empty_like(first)
+        counts[self.order] = reach.size - first
+        return np.ascontiguousarray(self.order[::-1]), counts
 
     def spread(self, mixed: FloatArray) -> FloatArray:
-        """Accumulate from the last query on, then pick."""
-        queries, last = self._sources
-        return np.asarray(np.cumsum(mixed[queries], axis=0)[last])
+        """Accumulate from the last query on."""
+        queries, counts = self._sources
+        return kernels.prefix_sum(mixed, queries, counts, queries)
 
 
 @dataclass(frozen=True)

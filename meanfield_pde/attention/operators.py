@@ -7,6 +7,8 @@ With ξ = β B E_z(x), B = KᵀQ, one head needs, at every grid point x and node
 and the same integral with the value v inside. Each operator returns them divided by e^{offset}, where
 offset(z, x) is (a bound of) the largest exponent of that query: nothing overflows, and the largest term
 of every query is near one, so that truncation is relative to it.
+
+Only mixing couples nodes. What follows is done for blocks of query nodes, each of which stays in the cache.
 """
 
 from __future__ import annotations
@@ -17,9 +19,12 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from meanfield_pde.parallel import each
 from meanfield_pde.spaces.base import transposable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import FloatArray
     from meanfield_pde.attention.layer import Attention, Head
     from meanfield_pde.attention.mixers import Mixer
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     from meanfield_pde.spaces.base import Transposable
     from solvers.compiled import Tables
 
-__all__ = ["LARGEST_EXPONENT", "Compilable", "Operator", "Setting", "Sums"]
+__all__ = ["LARGEST_EXPONENT", "Compilable", "Operator", "Setting", "Sums", "assembled"]
 
 #: Normalisers below this share of the largest kernel entry are rounding noise of the density's coefficients.
 NOISE = 1e-16
@@ -45,6 +50,14 @@ class Sums:
     field: FloatArray
 
 
+def assembled(block: Callable[[slice], Sums], count: int) -> Sums:
+    """Join the sums of blocks that make up so many query nodes."""
+    parts = each(block, count)
+    if len(parts) == 1:
+        return parts[0]
+    return Sums(np.concatenate([one.total for one in parts]), np.concatenate([one.field for one in parts]))
+
+
 class Operator(Protocol):
     """One head on one grid."""
 
@@ -58,6 +71,9 @@ class Operator(Protocol):
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """Sum over all keys for the densities with these coefficients, (aux, coefficients)."""
+
+    def block_sums(self, coefficients: FloatArray) -> Callable[[slice], Sums]:
+        """Sum for blocks of query nodes; where all share the sums, their one row for any block."""
 
     def scored(self, coefficients: FloatArray) -> FloatArray:
         """∫ s e^{s − offset} df, (aux or 1, points): what the attention entropy needs."""

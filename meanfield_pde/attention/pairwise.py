@@ -11,6 +11,8 @@ import numpy as np
 from meanfield_pde.attention.operators import Setting, Sums
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import FloatArray
 
 __all__ = ["Pairwise"]
@@ -124,6 +126,11 @@ class Pairwise:
                 field += np.einsum("ziq,ipq->zip", inner, shifted)
             parts.append((inner.sum(axis=-1), field))
         return Sums(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def block_sums(self, coefficients: FloatArray) -> Callable[[slice], Sums]:
+        """Cut ``sums``: pairs couple all nodes."""
+        sums = self.sums(coefficients)
+        return lambda rows: Sums(sums.total[rows], sums.field[rows])
 
     shared = False
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from meanfield_pde.attention.operators import Setting, Sums
+from meanfield_pde.attention.operators import Setting, Sums, assembled
+from meanfield_pde.parallel import EVERY, own
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meanfield_pde.arrays import FloatArray
 
 __all__ = ["Plain"]
@@ -79,13 +82,25 @@ class Plain:
 
     def sums(self, coefficients: FloatArray) -> Sums:
         """Mix in the rotating frame, then apply the tables."""
+        block = self.block_sums(coefficients)
+        return block(EVERY) if self.shared else assembled(block, len(coefficients))
+
+    def block_sums(self, coefficients: FloatArray) -> Callable[[slice], Sums]:
+        """Mix all; apply the tables to a block."""
         rotated = self._rotated(coefficients)
         mixed = self.setting.mixer.mix(rotated)
-        total = self._apply(self._waves, mixed)
-        if self.setting.encoded or not self.setting.attention.encoding.is_rotated:
-            field = self._apply(self._fields, mixed)
-            return Sums(total, field.reshape(*total.shape, -1))
-        return Sums(total, self._bare_field(rotated))
+        if not self.setting.encoded and self.setting.attention.encoding.is_rotated:
+            bare = self._bare_mixed(rotated)
+            return lambda rows: Sums(self._apply(self._waves, mixed, rows), self._bare_field(bare, rows))
+
+        def applied(rows: slice) -> Sums:
+            total = self._apply(self._waves, mixed, rows)
+            return Sums(total, self._apply(self._fields, mixed, rows).reshape(*total.shape, -1))
+
+        if self.shared:
+            sums = applied(EVERY)
+            return lambda rows: sums  # noqa: ARG005 - all see the same
+        return applied
 
     @property
     def shared(self) -> bool:
@@ -142,19 +157,21 @@ class Plain:
         return low if angles is None else self.setting.space.rotate(low, angles)
 
     @staticmethod
-    def _apply(table: FloatArray, mixed: FloatArray) -> FloatArray:
-        """Rows of a table (aux or 1, rows, c) times mixed coefficients (aux or 1, c)."""
+    def _apply(table: FloatArray, mixed: FloatArray, rows: slice = EVERY) -> FloatArray:
+        """Multiply a table (aux or 1, rows, c) and mixed coefficients (aux or 1, c) for a block of nodes."""
         if table.shape[0] == 1:
-            return np.asarray(mixed @ table[0].T)
-        return np.asarray((table @ mixed[..., None])[..., 0])
+            return np.asarray(own(mixed, rows) @ table[0].T)
+        return np.asarray((table[rows] @ own(mixed, rows)[..., None])[..., 0])
 
-    def _bare_field(self, rotated: FloatArray) -> FloatArray:
+    def _bare_mixed(self, rotated: FloatArray) -> FloatArray:
         """Values are bare tokens y = R(ωζ)⁻¹ w: each component of the rotation is mixed by itself."""
         back = np.swapaxes(self._rotations, 1, 2)
-        dimension = back.shape[1]
         features = (back.reshape(len(back), -1, 1) * rotated[:, None, :]).reshape(len(rotated), -1)
         mixed = self.setting.mixer.mix(features)
-        mixed = mixed.reshape(mixed.shape[0], dimension, -1)
-        flat = self._gradients.reshape(*self._gradients.shape[:2], -1)
-        vector = flat @ np.swapaxes(mixed, 1, 2)
+        return np.swapaxes(mixed.reshape(mixed.shape[0], back.shape[1], -1), 1, 2)
+
+    def _bare_field(self, mixed: FloatArray, rows: slice) -> FloatArray:
+        """Vectors of a block of query nodes along the tangent frame."""
+        gradients = self._gradients[rows]
+        vector = gradients.reshape(*gradients.shape[:2], -1) @ own(mixed, rows)
         return np.asarray(np.einsum("ipd,zid->zip", self.setting.projection, vector))

@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from meanfield_pde.encodings import Encoding
     from meanfield_pde.spaces import Atoms, Space
 
-__all__ = ["PairSums", "attention_field", "decaying_sum", "pair_sums", "sliding_sum", "velocity"]
+__all__ = [
+    "PairSums",
+    "attention_field",
+    "decaying_sum",
+    "pair_sums",
+    "prefix_sum",
+    "sliding_sum",
+    "velocity",
+]
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,11 @@ def velocity(space: Space, attention: Attention, density: FloatArray) -> FloatAr
     """Tangential components (aux, points, d − 1) of the attention field, by the definition."""
     field = attention_field(space, attention, density)
     return np.asarray(np.einsum("ipd,jid->jip", space.frame, field))
+
+
+def prefix_sum(features: FloatArray, order: IntArray, counts: IntArray) -> FloatArray:
+    """Σ_{k < counts_j} features of order_k."""
+    return np.stack([features[order[:count]].sum(axis=0) for count in counts])
 
 
 def sliding_sum(features: FloatArray, first: IntArray, last: IntArray) -> FloatArray:

@@ -191,6 +191,9 @@ def test_compiled_sums_equal_their_twins(seed, count, width):
     assert np.array_equal(last - first, close.sum(axis=1))
     found, expected = (f(features, first, last) for f in (kernels.sliding_sum, reference.sliding_sum))
     assert np.abs(found - expected).max() < 1e-13 * count  # rounding of at most `count` additions
+    order, counts = rng.permutation(count), rng.integers(0, count + 1, count)
+    found = kernels.prefix_sum(features, order, counts, np.argsort(counts))
+    assert np.abs(found - reference.prefix_sum(features, order, counts)).max() < 1e-13 * count
     gaps = np.diff(ordered)
     for ours, theirs in zip(
         kernels.decaying_sum(features, gaps, 3.0), reference.decaying_sum(features, gaps, 3.0), strict=True

@@ -1,10 +1,12 @@
 """Compiled rates against plain ones, and the rate against its definition."""
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import fft
 
-from meanfield_pde import auxiliary, encodings
+from meanfield_pde import auxiliary, encodings, parallel
 from meanfield_pde.attention import Attention, Causal, Head, Prompt, reference
 from meanfield_pde.attention.field import AttentionField
 from meanfield_pde.drift import harmonics
@@ -124,6 +126,31 @@ def test_the_rate_is_minus_the_divergence_of_the_flux(attention, seed, drift):
     expected = (-1j * order * spectrum).view(float)
     found = equation.nonlinear(equation.state(coefficients))
     assert np.abs(found - expected).max() < 1e-10 * max(np.abs(expected).max(), 1e-6)
+
+
+@given(attention=attentions(betas=(0.5, 2.0)), seed=SEEDS, drift=st.sampled_from(DRIFTS))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+def test_blocks_of_nodes_and_threads_change_nothing(attention, seed, drift):
+    """Blocks of three nodes against one of all, to rounding; two threads against one, to the bit."""
+    space, rng = Circle(33), np.random.default_rng(seed)
+    equation = Equation(
+        AttentionField(space, attention), None if drift is None else harmonics(drift)(space), 0.0
+    )
+    coefficients = random_coefficients(space, attention.auxiliary.nodes.size, rng)
+    state = equation.state(coefficients)
+    whole, velocity = equation.nonlinear(state), equation.velocity(coefficients)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "BLOCK", 3)
+        rate = equation.nonlinear(state)
+        cut = equation.velocity(coefficients)
+        with fft.set_workers(2):
+            assert np.array_equal(equation.nonlinear(state), rate)
+            assert np.array_equal(equation.velocity(coefficients), cut)
+    assert cut.shape == velocity.shape
+    # Quotients of sums that cancel below their largest term: so many digits are lost in either.
+    assert np.abs(rate - whole).max() < 1e-11 * max(np.abs(whole).max(), 1.0)
 
 
 def test_the_linear_part_is_the_noise():

@@ -231,6 +231,17 @@ def assert_transposed(sums, transposed, rows, space, rounding=ROUNDING):
     return found
 
 
+def assert_cut(operator, space):
+    """Blocks of query nodes give their rows of all, or the one row of all."""
+    coefficients = np.random.default_rng(12).standard_normal((5, space.eigenvalues.size))
+    whole, block = operator.sums(coefficients), operator.block_sums(coefficients)
+    for rows in (slice(0, 2), slice(2, 4), slice(4, 5)):
+        found, kept = block(rows), slice(None) if operator.shared else rows
+        for ours, theirs in ((found.total, whole.total), (found.field, whole.field)):
+            assert ours.shape == theirs[kept].shape
+            assert np.abs(ours - theirs[kept]).max() < ROUNDING * np.abs(theirs).max()
+
+
 def factored(setting):
     """The operator of all nodes through a skeleton: a rough one, transposes are exact for any."""
     from meanfield_pde.attention.choose import _factored
@@ -254,6 +265,7 @@ def test_operators_without_shifts(space, encoding, bias):
             for operator in chosen:
                 found = assert_transposed(operator.sums, operator.transposed, 5, space)
                 assert operator.shared == (len(found.total) == 1)
+                assert_cut(operator, space)
 
 
 @few_spaces
@@ -266,6 +278,7 @@ def test_operators_with_shifts(space, bias):
                 found = assert_transposed(operator.sums, operator.transposed, 5, space)
                 assert not operator.shared
                 assert len(found.total) == 5
+                assert_cut(operator, space)
 
 
 @pytest.mark.parametrize(
@@ -285,6 +298,7 @@ def test_factors_that_are_synthesised_from_coefficients(space, kind, size, beta)
     operator = factored(Setting(space, setting.attention, head))
     assert operator._spectral is not None
     assert_transposed(operator.sums, operator.transposed, 5, space)
+    assert_cut(operator, space)
 
 
 def test_blocks_of_many_nodes():
