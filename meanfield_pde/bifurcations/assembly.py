@@ -64,7 +64,7 @@ def assembled(
     }
     if found.spinodal is not None:
         attributes |= {"spinodal_low": found.spinodal[0], "spinodal_high": found.spinodal[1]}
-    notes = [failure, *diagram.notes] if failure else diagram.notes
+    notes = [failure] * bool(failure) + [note for note in diagram.notes if note not in failure]
     if notes:
         attributes["notes"] = "; ".join(notes)
     return Bifurcation(Record(variables, attributes))

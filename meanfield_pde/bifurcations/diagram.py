@@ -102,7 +102,7 @@ def explore(
     Raises
     ------
     InputError
-        When the space has no densities, but single tokens alone.
+        When the space has no densities, but single tokens alone; when limit maps have too many nodes.
     """
     if not len(problem.space.points):
         raise InputError(
@@ -113,6 +113,8 @@ def explore(
     began = time.perf_counter()
     noisy = parameter == "noise.sigma" or problem.sigma > 0.0
     family = DensityFamily(at, interval) if noisy else MapFamily(at, interval)
+    if isinstance(family, MapFamily):
+        family.check()
     diagram = Diagram(problem, parameter, interval, family, _control=Control(most=points))
     explorer = _Explorer(diagram, progress)
     if isinstance(family, DensityFamily):
@@ -188,7 +190,7 @@ class _Explorer:
         if not law.is_map:
             self.diagram.notes.append(f"the limit at {value:g} has several atoms at some z")
             return None
-        return law.places
+        return family.state(law.places)
 
     def from_branch_points(self) -> None:
         """Follow what leaves the branch points of all branches but the uniform law."""

@@ -77,11 +77,11 @@ def _density(family: DensityFamily, point: Point) -> Measured:
 
 def _map(family: MapFamily, point: Point) -> Measured:
     system = family.system(point.value)
-    atoms, problem = system.atoms(point.state), system.problem
+    atoms, problem = system.atoms(family.places(point.state)), system.problem
     moments = problem.space.embed(atoms.places)
     return Measured(
         float(np.linalg.norm(problem.auxiliary.mean(moments))),
-        1.0,
+        float(problem.auxiliary.mean(np.linalg.norm(moments, axis=-1))),
         -pair_energy(problem.space, problem.attention, atoms),
-        float(system.curvature(point.state).min()),
+        float(system.curvature(atoms.places).min()),
     )

@@ -88,10 +88,10 @@ class TokenSystem:
     @property
     def is_dense(self) -> bool:
         """Whether all pairs are summed."""
-        return self.masses.size * self.tangents <= DENSE and self._has_slopes
+        return self.masses.size * self.tangents <= DENSE and self.has_slopes
 
     @cached_property
-    def _has_slopes(self) -> bool:
+    def has_slopes(self) -> bool:
         """Whether derivatives can be summed pair by pair."""
         own = any(head.kernel is not None for head in self.problem.attention.heads)
         return self.problem.space.fields_by != "points" and not own
@@ -256,7 +256,7 @@ class TokenSystem:
 
     def _local(self, places: FloatArray) -> FloatArray:
         """∂_xV in the frozen field, (atoms, tangents, tangents)."""
-        exact = self.is_dense or (self._has_slopes and not self.has_grid)
+        exact = self.is_dense or (self.has_slopes and not self.has_grid)
         return self.linearised(places).local if exact else self._frozen_slope(places)
 
     def _frozen_slope(self, places: FloatArray) -> FloatArray:

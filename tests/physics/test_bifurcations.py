@@ -9,6 +9,7 @@ import pytest
 from scipy import optimize, special
 
 import meanfield_pde as mf
+from meanfield_pde.cli import main
 from meanfield_pde.initial import Initial
 
 #: Zeros of growth rates, to roundings.
@@ -283,7 +284,116 @@ def test_points_of_a_ring_rest(nodes):
         assert np.abs(values - found.leading_eigenvalue[place]).min() < 1e-7
 
 
+# Limit maps on surfaces
+
+SURFACES = {"sphere": (8, [1.0, 0.0, 0.0]), "torus": (12, [1.0, 0.0, 1.0, 0.0])}
+
+
+@pytest.mark.parametrize("space", SURFACES)
+def test_tokens_on_a_great_circle_branch_as_on_the_circle(space, tmp_path):
+    """A ring of keys in a plane of the embedding; on the torus the other angles are all the same."""
+    resolution, start = SURFACES[space]
+    settings = {
+        "token.space": space,
+        "token.resolution": resolution,
+        "auxiliary.nodes": 8,
+        "noise.sigma": 0.0,
+    }
+    problem = mf.load("additive-ring", {**settings, "initial": {"kind": "points", "points": [start]}})
+    found, known = mf.bifurcation(problem, "encoding.amplitude", 0.1, 1.2), ring(8)
+    for ours, theirs in ((found.folds, known.folds), (found.branch_points, known.branch_points)):
+        assert [one["value"] for one in ours] == pytest.approx([one["value"] for one in theirs], abs=1e-8)
+    assert found.transition == known.transition
+    assert np.abs(found.residual).max() < RESIDUAL
+    assert found.map_position.shape == (found.parameter.size, 8, len(start))
+    assert np.abs(found.map_position[..., 2:] - start[2:]).max() < 1e-8
+    found.save(tmp_path / "found.h5")
+    again = mf.open(tmp_path / "found.h5")
+    assert np.array_equal(again.map_position, found.map_position)
+    assert main(["plot", str(tmp_path / "found.h5")]) == 0
+
+
+def test_maps_on_the_sphere_rest_and_are_as_stable_as_told(tmp_path):
+    """Keys in general position: velocities and their Jacobian by the definition, unnormalised and causal."""
+    rng, nodes = np.random.default_rng(3), 5
+    shifts = 0.5 * rng.standard_normal((nodes, 3))
+    np.savetxt(tmp_path / "shifts.txt", shifts)
+    (tmp_path / "case.toml").write_text(
+        """[token]
+space = "sphere"
+resolution = 10
+[auxiliary]
+kind = "uniform"
+nodes = 5
+[encoding]
+kind = "additive"
+shape = "table"
+file = "shifts.txt"
+[attention]
+beta = 1.0
+bias = "causal"
+[initial]
+kind = "points"
+points = [[0.0, 0.6, 0.8]]
+[time]
+final = 1.0
+""",
+        encoding="utf-8",
+    )
+    found = mf.bifurcation(mf.load(tmp_path / "case.toml"), "attention.beta", 0.2, 3.0)
+    assert found.parameter.min() == 0.2
+    assert found.parameter.max() == 3.0
+    hidden = np.triu(np.full((nodes, nodes), -np.inf), 1)
+
+    def velocity(places, beta):
+        share = special.softmax(beta * (places + shifts) @ (places + shifts).T + hidden, axis=1)
+        vectors = share @ (places + shifts)
+        return vectors - (vectors * places).sum(axis=1, keepdims=True) * places
+
+    for point in range(0, found.parameter.size, 4):
+        places, beta = found.map_position[point], found.parameter[point]
+        assert np.abs(np.linalg.norm(places, axis=1) - 1.0).max() < 1e-12
+        assert np.abs(velocity(places, beta)).max() < 2.0 * RESIDUAL
+        tangents = [np.linalg.svd(place[None])[2][1:] for place in places]
+        columns = []
+        for node in range(nodes):
+            for along in tangents[node]:
+                ends = []
+                for step in (1e-5, -1e-5):
+                    moved = places.copy()
+                    moved[node] = (moved[node] + step * along) / math.hypot(1.0, step)
+                    ends.append(velocity(moved, beta))
+                slope = (ends[0] - ends[1]) / 2e-5
+                columns.append(np.concatenate([t @ row for t, row in zip(tangents, slope, strict=True)]))
+        exact = np.linalg.eigvals(np.stack(columns, axis=1)).real.max()
+        assert found.leading_eigenvalue[point] == pytest.approx(exact, abs=1e-7)
+        assert (found.stable[point] == 1) == (exact < 0.0)
+
+
+def test_rings_on_zonal_spheres_are_followed_by_differences():
+    """Their velocities have no derivatives by pairs; the limits at both ends are found by themselves."""
+    settings = {
+        "token": {"space": "zonal", "dimension": 5, "resolution": 24},
+        "auxiliary.nodes": 4,
+        "noise.sigma": 0.0,
+        "encoding": {"kind": "additive", "shape": "line", "amplitude": 0.5},
+        "initial": {"kind": "vonmises", "concentration": 1.0},
+    }
+    found = mf.bifurcation(mf.load("additive-ring", settings), "attention.beta", 0.5, 1.0)
+    assert np.abs(found.residual).max() < RESIDUAL
+    for value in (0.5, 1.0):
+        limit = mf.limit(mf.load("additive-ring", {**settings, "attention.beta": value}))
+        (place,) = np.flatnonzero(found.parameter == value)
+        assert np.abs(np.sort(found.map_position[place]) - np.sort(limit.atom_position.ravel())).max() < 1e-6
+
+
 # Refusals
+
+
+def test_too_many_nodes_for_limit_maps_are_refused():
+    settings = {"auxiliary.nodes": 6001, "noise.sigma": 0.0}
+    with pytest.raises(mf.InputError, match="at most 6000"):
+        mf.bifurcation(mf.load("additive-ring", settings), "encoding.amplitude", 0.1, 0.2)
 
 
 def test_too_coarse_grids_are_told():
