@@ -32,10 +32,9 @@ if TYPE_CHECKING:
 PAGES = FOLDER / "gallery"
 WORK = FOLDER.parent / "build" / "gallery"
 NAMES = FOLDER / "generated" / "long_names.json"
-#: What is run where it is not plainly `solve`, `design` or `train`; on fewer harmonics where it takes long.
+#: What is run where it is not plainly `solve`, `design` or `train`.
 SPECIAL = {
-    "sphere-positions": "solve {name} -o {name}.h5 --set token.resolution=12 --set solver.rtol=1e-2",
-    "phase-diagram": "sweep {name} --over attention.beta=1:8:8 --over encoding.amplitude=0:1.5:11"
+    "phase-diagram": "sweep {name} --over attention.beta=0.25:4:32 --over encoding.amplitude=0:1.5:32"
     " -o {name}.h5",
     "ring-transition": "bifurcation {name} --parameter encoding.amplitude --from 0.04 --to 1.2 -o {name}.h5",
 }

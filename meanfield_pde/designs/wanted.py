@@ -41,7 +41,7 @@ def wanted_of(configuration: Configuration) -> Wanted:
         )
     frequency = encoding.frequency if encoding.kind == "rotary" else 1.0
     if isinstance(frequency, tuple):
-        (frequency,) = frequency
+        frequency = frequency[0]  # of one plane; with several there are no rotary designs
     return Wanted(
         design.encoding,
         _target(configuration, design.target),

@@ -8,6 +8,7 @@ Near a map T where K_j = −∂_xV(T(z_j), z_j) is positive definite, conditiona
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from meanfield_pde.problem import Problem
 
 __all__ = ["Rung", "conditional_square", "small_noise"]
+
+
+#: Halvings of the way to a smaller noise before the flow is followed.
+STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,27 @@ def small_noise(problem: Problem, law: AtomicLaw, found: Stationary, halvings: i
     for power in range(1, halvings + 1):
         quieter = replace(problem, sigma=problem.sigma / 2.0**power)
         try:
-            found = stationary(quieter, quieter.equation(found.equation.space), found.coefficients)
+            found = _quietened(quieter, found, STEPS)
         except StalledError:
             found = settle(quieter).stationary
         yield _rung(quieter, law, found)
+
+
+def _quietened(problem: Problem, found: Stationary, steps: int) -> Stationary:
+    """Stationary density from one of more noise by Newton's method, where it fails by noises between.
+
+    Raises
+    ------
+    StalledError
+        Where ``steps`` halvings of the way do not help.
+    """
+    try:
+        return stationary(problem, problem.equation(found.equation.space), found.coefficients)
+    except StalledError:
+        if steps == 0:
+            raise
+        between = replace(problem, sigma=math.sqrt(problem.sigma * found.equation.sigma))
+        return _quietened(problem, _quietened(between, found, steps - 1), steps - 1)
 
 
 def _rung(problem: Problem, law: AtomicLaw, found: Stationary) -> Rung:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Stationary", "neutral_border", "relaxed", "stationary"]
 
-#: Largest residual of a stationary density, in its coefficients.
+#: Largest residual of a stationary density, in its coefficients, relative where these exceed one.
 RESIDUAL = 1e-12
 #: Relative error of eigenvalues of an equation that leaves out high degrees.
 LIGHT = 1e-4
@@ -124,7 +124,7 @@ def stationary(problem: Problem, equation: Equation, coefficients: FloatArray) -
         root = _newton(system, system.flat(coefficients))
         found = system.coefficients(root.state)
         size = np.abs(found * guard(equation.space, problem.accuracy.atol))[:, equation.space.constant :]
-        if size.max() <= 1.0:
+        if size.max() <= _scale(found):
             return Stationary(equation, found, root.residual, root.iterations)
         finer = refined(problem, equation)
         if finer is None:
@@ -137,12 +137,17 @@ def stationary(problem: Problem, equation: Equation, coefficients: FloatArray) -
         equation, coefficients = finer, finer.space.pad(found)
 
 
+def _scale(coefficients: FloatArray) -> float:
+    """Largest coefficient, one at least: in many dimensions those of narrow densities are large."""
+    return max(1.0, float(np.abs(coefficients).max(initial=0.0)))
+
+
 def _newton(system: DensitySystem, start: FloatArray) -> Root:
     return newton(
         system.residual,
         system.jacobian,
         start,
-        tolerance=RESIDUAL,
+        tolerance=RESIDUAL * _scale(start),
         most=MOST,
         border=neutral_border(system),
     )

@@ -460,6 +460,8 @@ def long_run(examples, seed):
         slow.append((ending.seconds, case))
         slow.sort(key=lambda one: -one[0])
         del slow[5:]
+        if sum(endings.values()) % 500 == 0:
+            sys.stderr.write(f"{sum(endings.values())} examples\n")
 
     began = time.perf_counter()
     with np.errstate(all="raise", under="ignore"):

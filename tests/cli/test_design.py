@@ -139,6 +139,23 @@ def test_wrong_input_is_named(run, case, flags, words):
     assert not (case / "out.h5").exists()
 
 
+def test_prompts_are_designed_beside_rotations_by_several_frequencies(run, folder):
+    (folder / "torus.toml").write_text(
+        """token = { space = "torus", resolution = 8 }
+auxiliary = { kind = "uniform", nodes = 3 }
+encoding = { kind = "rotary", frequency = [1.0, 2.0] }
+attention = { beta = 0.5 }
+time = { final = 0.1 }
+design = { encoding = "prompt", target = { kind = "uniform" } }
+"""
+    )
+    assert run("design", "torus.toml", "-o", "out.h5", "--quiet").status == 0
+    assert mf.open(folder / "out.h5").attributes["verified_w2"] < 1e-6
+    outcome = run("design", "torus.toml", "-o", "rotary.h5", "--set", "design.encoding=rotary")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert 'must be "additive" or "prompt" on this space' in outcome.err
+
+
 def test_nothing_is_designed_without_a_table(run, case):
     text = SMALL.partition("[design]")[0]
     (case / "case.toml").write_text(text)

@@ -158,6 +158,16 @@ def test_densities_approach_the_pushforward():
     assert found.w2 == found.noise_w2[0]
 
 
+def test_narrow_densities_in_many_dimensions_are_followed_to_small_noise():
+    """Their coefficients go up to thousands, of which 1e-12 is rounding; (ratio − 1)/σ settles again."""
+    problem = mf.load("zonal-collapse", {"token.dimension": 8, "token.resolution": 31})
+    found = mf.limit(problem, halvings=5)
+    assert np.array_equal(found.noise, 0.1 / 2.0 ** np.arange(6))
+    constant = (found.noise_conditional / found.noise_predicted - 1.0) / found.noise
+    assert constant[-1] == pytest.approx(constant[-2], rel=0.02)
+    assert 0.5 < constant[-1] < 3.0
+
+
 # Where from
 
 
