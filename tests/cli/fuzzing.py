@@ -472,5 +472,6 @@ def long_run(examples, seed):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs this behind
     options = arguments_of(sys.argv[1:])
     sys.stdout.write(long_run(options.examples, options.seed))
