@@ -35,6 +35,8 @@ PAIRS = 20
 LEAST_DECREASE = 1e-14
 #: Change of J when all steps are halved, relative to J, that is accepted.
 STEP_ERROR = 1e-6
+#: Losses below it count as this one there: their changes are rounding errors.
+SMALLEST = 1e-8
 #: Steps in an interval at most.
 MOST_STEPS = 2**10
 #: Trials whose run is not finite count as so many times the first objective.
@@ -202,11 +204,11 @@ def _with_steps(objective: Objective, parameters: FloatArray) -> Objective:
 
 
 def _step_error(objective: Objective, parameters: FloatArray) -> float:
-    """Relative change of J by half as long steps; infinite or NaN where a run is not finite."""
+    """Change of J by half as long steps, relative to J; infinite or NaN where a run is not finite."""
     with np.errstate(all="ignore"):
         coarse = objective.value(parameters)
         fine = replace(objective, steps=2 * objective.steps).value(parameters)
-        return abs(coarse - fine) / abs(fine)
+        return abs(coarse - fine) / max(abs(fine), SMALLEST)
 
 
 def _with_grid(objective: Objective, parameters: FloatArray) -> Objective:

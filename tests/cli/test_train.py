@@ -94,6 +94,18 @@ def test_a_training_that_stops_early_goes_on(run, case, found):
     assert mf.open(case / "out.h5").loss[-1] == pytest.approx(found.loss[-1], rel=1e-7)
 
 
+@pytest.mark.parametrize("kind", ["l2", "kl"])
+def test_what_is_there_already_needs_no_training(run, case, kind):
+    """A uniform law whose target is the uniform law: J = 0, of which no change is a share."""
+    flags = ("--set", "initial={ kind = 'uniform' }", "--set", f"training.loss.kind={kind}")
+    target = ("--set", "training.loss.target={ kind = 'uniform' }")
+    outcome = run("train", "case.toml", "-o", "out.h5", "--json", *flags, *target)
+    assert outcome.status == 0
+    values = json.loads(outcome.out)
+    assert values["loss"] == 0.0
+    assert values["control_energy"] == 0.0
+
+
 def test_interrupted_trainings_go_on_to_the_same_optimum(run, case, found, monkeypatch):
     from meanfield_pde.cli import training as command
 
