@@ -94,8 +94,9 @@ def test_a_training_that_stops_early_goes_on(run, case, found):
     assert mf.open(case / "out.h5").loss[-1] == pytest.approx(found.loss[-1], rel=1e-7)
 
 
+@pytest.mark.usefixtures("case")
 @pytest.mark.parametrize("kind", ["l2", "kl"])
-def test_what_is_there_already_needs_no_training(run, case, kind):
+def test_what_is_there_already_needs_no_training(run, kind):
     """A uniform law whose target is the uniform law: J = 0, of which no change is a share."""
     flags = ("--set", "initial={ kind = 'uniform' }", "--set", f"training.loss.kind={kind}")
     target = ("--set", "training.loss.target={ kind = 'uniform' }")
