@@ -250,12 +250,13 @@ class _Optimiser:
             history.evaluations += 1
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
                 found = objective.gradient(parameters)
-            value = found.value + objective.penalty(parameters)
-            if not math.isfinite(value):
+                value = found.value + objective.penalty(parameters)
+                slope = found.parameters + self.plan.regularization * objective.length * parameters
+                slope = np.asarray(slope / scale).ravel()
+                norm = float(np.linalg.norm(slope))
+            if not (math.isfinite(value) and math.isfinite(norm)):
                 return BEYOND * (1.0 + abs(self._start_value)), flat.copy()
-            slope = found.parameters + self.plan.regularization * objective.length * parameters
-            slope = np.asarray(slope / scale).ravel()
-            self._seen[flat.tobytes()] = value, found.value, float(np.linalg.norm(slope))
+            self._seen[flat.tobytes()] = value, found.value, norm
             return value, slope
 
         self._start_value = 0.0
