@@ -39,8 +39,10 @@ STEP_ERROR = 1e-6
 SMALLEST = 1e-8
 #: Steps in an interval at most.
 MOST_STEPS = 2**10
-#: Trials whose run is not finite count as so many times the first objective.
+#: Trials whose run is not finite count as so many times the first objective,
 BEYOND = 1e3
+#: and those farther from zero than so many times J at first: a run that is not of densities any more.
+FARTHEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,8 @@ class _Optimiser:
                 slope = found.parameters + self.plan.regularization * objective.length * parameters
                 slope = np.asarray(slope / scale).ravel()
                 norm = float(np.linalg.norm(slope))
-            if not (math.isfinite(value) and math.isfinite(norm)):
+            far = not abs(value) <= FARTHEST * (1.0 + abs(self._start_value))
+            if far or not math.isfinite(norm):
                 return BEYOND * (1.0 + abs(self._start_value)), flat.copy()
             self._seen[flat.tobytes()] = value, found.value, norm
             return value, slope
