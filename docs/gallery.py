@@ -100,7 +100,7 @@ def run(command: str, folder: Path) -> list[str]:
     status, printed = execute([str(program), *words, *further], folder, seconds=None)
     if status:
         raise RuntimeError(f"meanfield-pde {command}: exit status {status}: {' '.join(printed[-3:])}")
-    return printed
+    return [line for line in printed if "starting from the beginning" not in line]  # said of --resume
 
 
 def page(name: str, text: str, printed: list[str]) -> str:
