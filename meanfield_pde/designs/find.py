@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from meanfield_pde.designs import rotary
-from meanfield_pde.designs.solving import Least, Solved, least_amplitude, map_at, solved
+from meanfield_pde.designs.solving import Least, Solved, least_amplitude, map_at, most_amplitude, solved
 from meanfield_pde.designs.unknowns import Directions, Prompts
 from meanfield_pde.designs.verification import Run, forward, law_distance, near
 from meanfield_pde.errors import ComputationError, InputError
@@ -202,7 +202,12 @@ def _designed(problem: Problem, wanted: Wanted, progress: Callable[[str, float],
 def _additive(
     problem: Problem, wanted: Wanted, target: FloatArray, progress: Callable[[str, float], None]
 ) -> Designed:
-    least = None
+    least, most = None, most_amplitude(problem)
+    if wanted.amplitude is not None and wanted.amplitude > most and problem.attention.normalization == "none":
+        raise InputError(
+            f"{problem.label}: [design] amplitude: must be at most {most:.4g} for unnormalised attention, "
+            f"which overflows beyond, got {wanted.amplitude:g}"
+        )
     if wanted.amplitude is None or wanted.least:
         least = _least(problem, target, progress)
     amplitude = wanted.amplitude

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from meanfield_pde.designs.unknowns import Directions
+from meanfield_pde.errors import InputError
 from meanfield_pde.limits.law import LONGEST, TOLERANCE, AtomicLaw, polished
 from meanfield_pde.limits.tokens import TokenSystem
 from meanfield_pde.spaces import Atoms
@@ -24,6 +26,8 @@ __all__ = ["Least", "Solved", "Trial", "least_amplitude", "map_at", "solved"]
 
 #: Amplitudes from which stable maps are followed downwards: each twice the last.
 FIRST, LARGEST = 0.5, 32.0
+#: Largest exponent of unnormalised attention: squares of its velocities are numbers that files may hold.
+STEEPEST = 110.0
 #: Factor of the steps downwards, and relative error of the least amplitude.
 STEP, RELATIVE = 0.85, 1e-6
 
@@ -114,6 +118,26 @@ class Least:
     reason: str
 
 
+def most_amplitude(problem: Problem) -> float:
+    """Largest amplitude that is tried: as far as exponents β‖B‖(|x| + a)² of unnormalised attention may go.
+
+    Raises
+    ------
+    InputError
+        Where there is none.
+    """
+    steepest = max(head.beta * float(np.linalg.norm(head.metric, 2)) for head in problem.attention.heads)
+    if problem.attention.normalization != "none" or steepest == 0.0:
+        return LARGEST
+    most = math.sqrt(STEEPEST / steepest) - problem.space.radius
+    if most < FIRST:
+        raise InputError(
+            f"[attention] beta: unnormalised attention overflows with an encoding of length {FIRST:g}; "
+            "lower beta or use normalization = 'softmax'"
+        )
+    return min(LARGEST, most)
+
+
 def least_amplitude(
     problem: Problem, target: FloatArray, progress: Callable[[float], None] = lambda _: None
 ) -> Least:
@@ -129,13 +153,13 @@ def least_amplitude(
         trials.append(_trial(problem, target, amplitude, start))
         return trials[-1]
 
-    amplitude = FIRST
+    amplitude, most = FIRST, most_amplitude(problem)
     found = tried(amplitude, None)
-    while not found.stable and amplitude < LARGEST:
+    while not found.stable and 2.0 * amplitude <= most:
         amplitude *= 2.0
         found = tried(amplitude, None)
     if not found.stable:
-        return Least(None, tuple(trials), f"no amplitude up to {LARGEST:g} has a stable map")
+        return Least(None, tuple(trials), f"no amplitude up to {amplitude:g} has a stable map")
     below = tried(STEP * found.amplitude, found.places)
     while below.stable and below.amplitude > 1e-3 * FIRST:
         found, below = below, tried(STEP * below.amplitude, below.places)

@@ -244,3 +244,30 @@ def test_problems_made_in_python_are_designed_for():
     assert design.reached
     assert not design.toml("x.h5")
     assert design.attributes["quantization"] == pytest.approx(2.0 / 12 / np.sqrt(12.0))
+
+
+def test_unnormalised_attention_bounds_the_amplitude():
+    """Exponents reach β(1 + a)², here 110 at a = 13.83: nothing is tried beyond, and nothing overflows."""
+    wanted = {"kind": "uniform"}
+    settings = {
+        "token.resolution": 8,
+        "auxiliary.nodes": 1,
+        "encoding": {"kind": "none"},
+        "noise.sigma": 0.0,
+        "attention": {"beta": 0.5, "normalization": "none", "values": "token"},
+        "initial": {"kind": "uniform"},
+        "time": {"final": 0.1},
+        "solver": {"rtol": 1e-3, "atol": 1e-3, "max_resolution": 32},
+        "design": {"encoding": "additive", "target": wanted},
+    }
+    with (
+        np.errstate(all="raise", under="ignore"),
+        pytest.raises(mf.DesignError, match="no amplitude up to 8 has a stable map"),
+    ):
+        mf.design(mf.load("additive-ring", settings))
+    too_long = {**settings, "design": {"encoding": "additive", "target": wanted, "amplitude": 14.0}}
+    with pytest.raises(mf.InputError, match=r"amplitude: must be at most 13\.83"):
+        mf.design(mf.load("additive-ring", too_long))
+    steep = {**settings, "attention": {"beta": 60.0, "normalization": "none"}, "solver.max_resolution": 256}
+    with pytest.raises(mf.InputError, match="overflows with an encoding"):
+        mf.design(mf.load("additive-ring", steep))
